@@ -1,0 +1,34 @@
+"""What the tree needs of the outside world: an interface with two implementations, ``poll`` and ``watch``."""
+
+from typing import Iterable, Optional, Tuple
+
+DIRECTORY = "directory"
+LINK = "link"
+
+
+class Eyes:
+    """What the tree needs of the outside world.  Paths are absolute; every method may raise OSError."""
+
+    def watch(self, path: str, mask: int) -> int:
+        """Watch a path in one of the ways of ``events``; one directory may get one number, or several."""
+        raise NotImplementedError
+
+    def watch_name(self, directory: str, name: str) -> int:
+        """Watch what a name in a directory means, be it nothing; the event has the name, or is IGNORED."""
+        raise NotImplementedError
+
+    def unwatch(self, wd: int) -> None:
+        """Stop watching; a number that is not in use any more is no error."""
+        raise NotImplementedError
+
+    def list(self, path: str) -> Iterable[Tuple[str, str]]:
+        """Return (name, DIRECTORY or LINK) of those entries that are one of the two."""
+        raise NotImplementedError
+
+    def kind(self, path: str) -> Optional[str]:
+        """Return DIRECTORY, LINK, or None for anything else and for nothing; never raises."""
+        raise NotImplementedError
+
+    def link_target(self, path: str) -> Optional[str]:
+        """Return where a link points, None if the path is no link."""
+        raise NotImplementedError

@@ -1,0 +1,354 @@
+"""The watched tree: what to watch, what an event means, which changes come out.  No I/O but through its eyes.
+
+What is known of a directory is a Folder; what each watch is for stands in the table of Roles.
+
+The rule that keeps it right: **a name is watched before it is looked up.**  A folder's entries are watched
+before they are listed, the way to the base and behind a link before it is walked.  So whatever happens
+between two looks leaves an event, and an event only ever says "look here again": what was known there is
+forgotten, and what is there now is entered anew. Where many events are missed (queue overflow) or the base
+itself moves, everything is looked at again, and told as changed.
+"""
+
+from typing import Dict, Iterable, List, Optional, Set, Tuple
+
+from watch_maildirs import events as ev
+from watch_maildirs.eyes import LINK, Eyes
+from watch_maildirs.naming import MAILDIR_PLUS_PLUS, PARTS, holds_folders, may_be_folder
+from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, Change
+from watch_maildirs.roles import ALL_USES, IN_FOLDER, IN_PART, NAME, STEP, Folder, Roles
+
+_MOST_LINKS = 40  # as the kernel, path_resolution(7)
+
+# What to look at again in a folder, beside the name of an entry.
+_ITSELF = ""
+_LISTING = "/"
+
+
+class Tree:
+    """A Maildir tree seen through a pair of eyes."""
+
+    def __init__(self, eyes: Eyes, base: str, layout: str) -> None:
+        """Nothing is looked at before ``start``.
+
+        Args:
+            eyes: how to look.
+            base: absolute path of the Maildir; it need not exist.
+            layout: one of ``naming.LAYOUTS``.
+        """
+        self._eyes = eyes
+        self._way = base
+        self._layout = layout
+        self._reset()
+
+    def _reset(self) -> None:
+        self._roles = Roles(self._eyes)
+        self._holders: Dict[str, int] = {}  # mailbox: how many folders have this name
+        self._changes: List[Change] = []
+        self._again: Dict[Tuple[Folder, str], None] = {}  # what to look at again, in order
+        self._missed = False  # everything has to be looked at again
+        self._base = Folder(self._layout, None, (), "")
+        self._base.way = self._way
+
+    def mailboxes(self) -> Tuple[str, ...]:
+        """Return the names of all mailboxes that are there."""
+        return tuple(sorted(self._holders))
+
+    def start(self) -> List[Change]:
+        """Look at everything for the first time; only notes come out."""
+        self._enter_all([self._base])
+        self._note_base()
+        return [change for change in self._take() if change.kind == NOTE]
+
+    def look_again(self) -> List[Change]:
+        """Look at everything anew, and tell that any mailbox may have changed."""
+        known, roles, was_there = set(self._holders), self._roles, self._base.there
+        roles.end_way()
+        self._reset()
+        changes = self.start()
+        roles.end_unless_in(self._roles)
+        known.update(self._holders)
+        if known or was_there != self._base.there:
+            changes.append(Change(ALL, mailboxes=tuple(sorted(known))))
+        elif not self._base.there:
+            return []  # it is still being waited for, which was said
+        return changes
+
+    def handle(self, events: Iterable[Tuple[int, int, int, str]]) -> List[Change]:
+        """Return the changes that events stand for, after looking again wherever they say so."""
+        for wd, mask, _cookie, name in events:
+            if mask & ev.Q_OVERFLOW:
+                self._missed = True
+            for folder, use, own in self._roles.of(wd):
+                if use == IN_PART and mask & ev.CHILD:
+                    self._changes.append(Change(CONTENT, folder.mailbox, own + "/" + name if name else ""))
+                else:
+                    self._judge(folder, use, own, mask, name)
+        again, self._again = self._again, {}
+        if self._missed or (self._base, _ITSELF) in again:
+            return self.look_again()
+        for folder, name in again:
+            if not folder.forgotten:
+                self._look_at(folder, name)
+        return self._take()
+
+    def _take(self) -> List[Change]:
+        changes, self._changes = self._changes, []
+        return changes
+
+    # What an event means.
+
+    def _judge(self, folder: Folder, use: int, own: str, mask: int, name: str) -> None:
+        if use == IN_FOLDER and not mask & ev.LOST:
+            self._judge_entry(folder, mask, name)
+        elif (
+            mask & ev.LOST
+            or (use == STEP and mask & ev.MOVED)
+            or (use == NAME and mask & (ev.CHILD | ev.ATTRIB) and name == own)
+        ):
+            self._again[folder, own if use == IN_PART else _ITSELF] = None
+
+    def _judge_entry(self, folder: Folder, mask: int, name: str) -> None:
+        if not name:
+            if mask & ev.CHILD:
+                self._again[folder, _LISTING] = None
+        elif name in PARTS:
+            if mask & ev.CHILD or not folder.complete:
+                self._again[folder, name] = None
+        elif may_be_folder(self._layout, (*folder.entries, name)):
+            child = folder.children.get(name)
+            if mask & ev.CHILD or (child is not None and child.blocked):
+                self._again[folder, name] = None
+
+    # Looking again.
+
+    def _look_at(self, folder: Folder, name: str) -> None:
+        if name == _LISTING:
+            self._relist(folder)
+        elif name in PARTS:
+            self._look_at_parts(folder)
+            self._enter_all(self._watch_way_closely(folder))
+        elif name:
+            self._replace(folder, name)
+        elif folder.parent is not None:
+            self._replace(folder.parent, folder.entries[-1])
+
+    def _replace(self, folder: Folder, name: str) -> None:
+        known = folder.children.pop(name, None)
+        if known is not None:
+            self._forget(known)
+        kind = self._eyes.kind(_join(folder.path, name))
+        if kind is not None:
+            self._enter_all(self._new_children(folder, [(name, kind)]))
+        self._enter_all(self._watch_way_closely(folder))
+
+    def _relist(self, folder: Folder) -> None:
+        """Find out what changed in a folder of which no more is known than that its entries did."""
+        if not (folder.complete and all(self._eyes.kind(_join(folder.path, part)) for part in PARTS)):
+            self._look_at_parts(folder)
+        names = {name for name, _ in self._list(folder)}
+        for name in sorted(names ^ set(folder.children)):
+            self._replace(folder, name)
+
+    def _forget(self, top: Folder) -> None:
+        todo = [top]
+        while todo:
+            folder = todo.pop()
+            todo += folder.children.values()
+            if folder.complete:
+                self._tell_gone(folder)
+            self._roles.drop(folder, ALL_USES)
+            folder.forgotten = True
+
+    # Entering what is there.
+
+    def _enter_all(self, folders: List[Folder]) -> None:
+        while folders:
+            folder = folders.pop()
+            if folder.way:
+                self._find(folder, closely=False)
+            else:
+                self._look_into(folder)
+            folders += self._new_children(folder, self._list(folder))
+            folders += self._watch_way_closely(folder)
+
+    def _new_children(self, folder: Folder, listed: Iterable[Tuple[str, str]]) -> List[Folder]:
+        made = []
+        for name, kind in listed:
+            if name not in folder.children and may_be_folder(self._layout, (*folder.entries, name)):
+                child = Folder(self._layout, folder, (*folder.entries, name), _join(folder.path, name))
+                if kind == LINK:
+                    child.way = child.path
+                folder.children[name] = child
+                made.append(child)
+        return made
+
+    def _list(self, folder: Folder) -> List[Tuple[str, str]]:
+        """Return the (name, kind) of what may be folders in a folder."""
+        if not folder.there or not holds_folders(self._layout, folder.entries) or folder.is_loop():
+            return []
+        try:
+            listed = self._eyes.list(folder.path)
+        except OSError as error:
+            self._block(folder, folder.path, error)
+            return []
+        return [entry for entry in listed if may_be_folder(self._layout, (*folder.entries, entry[0]))]
+
+    def _find(self, folder: Folder, closely: bool) -> None:
+        path = self._follow(folder, folder.way, closely)
+        if path is not None:
+            folder.path = path
+            self._look_into(folder)
+
+    def _watch_way_closely(self, folder: Folder) -> List[Folder]:
+        """Watch each name on the way to a base or behind a link, where nothing is found at its end.
+
+        Returns what was found after all.  Otherwise it is enough to watch whether each directory on the way
+        stays where it is, and nothing wakes us when a busy home directory changes.  But what is missing can
+        only be seen by its name; and an empty directory can be removed and made again while some process
+        keeps it open, and then tells nothing of its removal.
+        """
+        if folder.way and not folder.complete and not folder.children:
+            self._find(folder, closely=True)
+            return self._new_children(folder, self._list(folder))
+        return []
+
+    def _look_into(self, folder: Folder) -> None:
+        wd = self._watch(folder, folder.path, ev.WATCH_ENTRIES, IN_FOLDER, "")
+        folder.there = wd is not None
+        if folder.there:
+            self._look_at_parts(folder)
+
+    def _look_at_parts(self, folder: Folder) -> None:
+        """Watch cur and new; a folder is a mailbox while it has both, and is silent until then."""
+        known = self._roles.parts_of(folder) if folder.complete else set()
+        found: Set[Tuple[int, str]] = set()
+        for part in PARTS:
+            wd = self._watch_part(folder, part)
+            if wd is None:
+                found.clear()
+                break
+            found.add((wd, part))
+        if found and found == known:
+            return
+        if folder.complete:
+            self._tell_gone(folder)
+        if known or not found:
+            self._roles.drop(folder, (IN_PART,), found)
+        if found:
+            self._tell_made(folder)
+
+    def _watch_part(self, folder: Folder, part: str) -> Optional[int]:
+        path = _join(folder.path, part)
+        try:
+            return self._roles.add(self._eyes.watch(path, ev.WATCH_CONTENT), (folder, IN_PART, part))
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            behind = self._follow(folder, path, closely=True)
+            return None if behind is None else self._watch(folder, behind, ev.WATCH_CONTENT, IN_PART, part)
+        except OSError as error:
+            self._block(folder, path, error)
+            return None
+
+    # The way to a directory.
+
+    def _follow(self, folder: Folder, path: str, closely: bool) -> Optional[str]:
+        """Watch all that a path leads through; return it with links resolved, None where it leads nowhere."""
+        here, links, steps = "/", 0, _steps(path)
+        while steps:
+            name = steps.pop()
+            if name == "..":
+                here = here.rpartition("/")[0] or "/"
+                continue
+            step = _join(here, name)
+            try:
+                target = self._take_step(folder, here, name, closely)
+            except OSError as error:
+                if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                    self._watch_status(folder, step)
+                return None
+            if target is None:
+                here = step
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                return None
+            if target.startswith("/"):
+                here = "/"
+            steps += _steps(target)
+        return here
+
+    def _take_step(self, folder: Folder, here: str, name: str, closely: bool) -> Optional[str]:
+        step = _join(here, name)
+        if closely:
+            self._roles.add(self._eyes.watch_name(here, name), (folder, NAME, name))
+        try:
+            self._roles.add(self._eyes.watch(step, ev.WATCH_SELF), (folder, STEP, ""))
+        except PermissionError:  # it may be walked through, but not read: its name tells nearly as much
+            self._roles.add(self._eyes.watch_name(here, name), (folder, NAME, name))
+        return self._eyes.link_target(step)
+
+    def _watch_status(self, folder: Folder, path: str) -> None:
+        self._roles.add(self._eyes.watch(path, ev.WATCH_STATUS), (folder, STEP, ""))
+
+    # Watches and the roles they play.
+
+    def _watch(self, folder: Folder, path: str, mask: int, use: int, own: str) -> Optional[int]:
+        try:
+            return self._roles.add(self._eyes.watch(path, mask), (folder, use, own))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self._block(folder, path, error)
+            return None
+
+    # What is told.
+
+    def _tell_made(self, folder: Folder) -> None:
+        folder.complete = True
+        holders = self._holders.get(folder.mailbox, 0) + 1
+        self._holders[folder.mailbox] = holders
+        self._changes.append(Change(MADE, folder.mailbox))
+        if holders > 1:
+            self._note(
+                'two directories are the mailbox "{}", the base and "{}": changes of both are told under '
+                "that one name; rename one of them".format(folder.mailbox, folder.path)
+            )
+
+    def _tell_gone(self, folder: Folder) -> None:
+        folder.complete = False
+        self._holders[folder.mailbox] -= 1
+        if self._holders[folder.mailbox]:
+            self._changes.append(Change(CONTENT, folder.mailbox))
+            return
+        del self._holders[folder.mailbox]
+        self._changes.append(Change(GONE, folder.mailbox))
+
+    def _block(self, folder: Folder, path: str, error: OSError) -> None:
+        folder.blocked = True
+        self._note(
+            'cannot watch "{}": {}; it is looked at again once its mode is mended (chmod u+rx)'.format(
+                path, error.strerror
+            )
+        )
+        self._watch_status(folder, path)
+
+    def _note_base(self) -> None:
+        if not self._base.there:
+            self._note('there is no directory "{}" that can be read; waiting for it'.format(self._way))
+        elif not self._base.complete and self._layout == MAILDIR_PLUS_PLUS:
+            self._note('"{}" has no cur and new, so it is no Maildir; waiting for them'.format(self._way))
+
+    def _note(self, text: str) -> None:
+        change = Change(NOTE, "", text)
+        if change not in self._changes:
+            self._changes.append(change)
+
+
+def _join(path: str, name: str) -> str:
+    return path + "/" + name if path != "/" else "/" + name
+
+
+def _steps(path: str) -> List[str]:
+    """Return the names in a path, the first one last; empty ones and "." lead nowhere."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
