@@ -1,0 +1,60 @@
+"""What the engine wants done, in the imperative.  The service carries these out and decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StartWatcher:
+    """Start this store's watcher; WatcherReady or WatcherEnded will follow."""
+
+    store: str
+
+
+@dataclass(frozen=True)
+class StopWatcher:
+    """End this store's watcher, by force if need be; WatcherEnded follows when it is gone."""
+
+    store: str
+
+
+@dataclass(frozen=True)
+class StartRun:
+    """Start the syncer; RunFinished follows.  ``mailboxes`` None: for all of them."""
+
+    run: int
+    mailboxes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class StopRun:
+    """End the run, by force if need be; RunFinished follows when all of it is gone."""
+
+    run: int
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """Tell whoever asked for a sync how it went."""
+
+    request: int
+    success: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class AnnounceRestart:
+    """Tell people that a watcher is down and started again in ``delay_s``."""
+
+    store: str
+    detail: str
+    delay_s: float
+
+
+@dataclass(frozen=True)
+class EndService:
+    """Everything has ended; the service can too."""
+
+
+Effect = StartWatcher | StopWatcher | StartRun | StopRun | AnswerRequest | AnnounceRestart | EndService
