@@ -1,0 +1,181 @@
+"""From the TOML file of an account to an Account.
+
+Two steps: each table is checked against the table of settings, then the values are put together and
+checked against each other.  Nothing stops at the first problem; values that depend on an unusable one are
+left out.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mswatch.account import Account, Store, Sync, SyncKind
+from mswatch.config import toml_text
+from mswatch.config.naming import NAME_ALLOWED, is_name
+from mswatch.config.policies import check_delays, make_policy
+from mswatch.config.problems import Problems, nearest
+from mswatch.config.settings import DEFAULT_FORMS, STORE, SYNC, TOP, settings_of
+from mswatch.config.toml_text import Document, Keys, NoTomlError
+from mswatch.config.values import UnfitError, found
+from mswatch.names import NameForm, show
+
+Values = dict[str, Any]
+
+
+def read_toml(text: str, name: str, source: Path, home: Path | None) -> Account:
+    """Make the account ``name`` of the text of a TOML file.
+
+    Args:
+        text: The whole file.
+        name: The name of the account, which some settings default to.
+        source: The file, for messages.
+        home: Where relative paths and ``~/`` lead; None if HOME is not set.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    problems = Problems(source)
+    try:
+        document = toml_text.parse(text)
+    except NoTomlError as error:
+        problems.add(error.line, f"this is no TOML: {show(str(error))}")
+        problems.raise_if_any()
+        raise
+    return _Reader(document, problems, name, home).account(source)
+
+
+class _Reader:
+    """One reading of one document."""
+
+    def __init__(self, document: Document, problems: Problems, name: str, home: Path | None) -> None:
+        self._document = document
+        self._problems = problems
+        self._name = name
+        self._home = home
+
+    def account(self, source: Path) -> Account:
+        data = dict(self._document.data)
+        stores = self._stores(data.pop("store", None))
+        sync = self._sync(data.pop("sync", None))
+        top = self._table(TOP, (), data, also=("sync", "store"))
+        for key, message in check_delays(top, settings_of(TOP)):
+            self._complain(key, message)
+        self._problems.raise_if_any()
+        if len(stores) != 2 or sync is None:
+            raise AssertionError("an account without problems has two stores and a syncer")
+        policy = make_policy(top, (stores[0].name, stores[1].name))
+        return Account(self._name, source, (stores[0], stores[1]), sync, policy)
+
+    def _complain(self, keys: Keys, message: str) -> None:
+        shown = ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{show(key)}"' for key in keys)
+        self._problems.add(self._document.line(keys), f"{shown}: {message}")
+
+    def _table(self, place: str, keys: Keys, data: Values, also: Keys = ()) -> Values:
+        """Return the values of a table: the default where it says nothing, None where it says rubbish."""
+        settings = settings_of(place)
+        checked: Values = {key: setting.default for key, setting in settings.items()}
+        for key, value in data.items():
+            if key not in settings:
+                hint = nearest(key, (*settings, *also)) or f"; known here: {', '.join((*settings, *also))}"
+                self._complain((*keys, key), f"no such setting{hint}")
+                continue
+            try:
+                checked[key] = settings[key].kind.check(value, self._home)
+            except UnfitError as error:
+                checked[key] = None
+                for below, reason in error.faults:
+                    self._complain((*keys, key, *below), f"{reason}; allowed: {settings[key].kind.allowed}")
+        return checked
+
+    def _stores(self, data: object) -> list[Store]:
+        if not isinstance(data, dict) or not all(isinstance(table, dict) for table in data.values()):
+            there = "missing" if data is None else "no table of tables"
+            self._complain(("store",), f"{there}; write two tables [store.NAME], one for each side")
+            return []
+        if len(data) != 2:
+            names = ", ".join(found(name) for name in data) or "none"
+            self._complain(
+                ("store",), f"{len(data)} stores ({names}); allowed: exactly two tables [store.NAME]"
+            )
+        return [self._store(name, table) for name, table in data.items()]
+
+    def _store(self, name: str, data: dict[str, Any]) -> Store:
+        keys = ("store", name)
+        if not is_name(name):
+            self._complain(keys, f"{found(name)} is no name for a store; allowed: {NAME_ALLOWED}")
+        values = self._table(STORE, keys, data)
+        if ("maildir" in data) == ("command" in data):
+            both = "both maildir and command" if "maildir" in data else "neither maildir nor command"
+            self._complain(keys, f"{both}; allowed: one of them")
+        self._only_with("command", keys, data, ("inputkill",))
+        self._only_with("maildir", keys, data, ("layout",))
+        kind = values["layout"] if "maildir" in data else "command"
+        return Store(
+            name,
+            maildir=values["maildir"],
+            layout=values["layout"],
+            command=values["command"] or (),
+            names=_name_form(values, kind),
+            inputkill=values["inputkill"],
+        )
+
+    def _only_with(self, needed: str, keys: Keys, data: Values, dependent: Keys) -> None:
+        for key in dependent:
+            if key in data and needed not in data:
+                self._complain((*keys, key), f"means nothing without {needed}; take it out")
+
+    def _sync(self, data: object) -> Sync | None:
+        if data is None:
+            self._complain(("sync",), 'missing; write a table [sync] with = "mbsync", or with a command')
+            return None
+        if not isinstance(data, dict):
+            self._complain(("sync",), f"{found(data)}; allowed: a table")
+            return None
+        values = self._table(SYNC, ("sync",), data)
+        kind = self._sync_kind(values, data)
+        if kind is None:
+            return None
+        self._check_sync_keys(kind, data)
+        target = {"mbsync": values["channel"], "offlineimap": values["account"], "command": ""}[kind]
+        return Sync(
+            kind,
+            command=(values["command"] or (kind,)) + (values["arguments"] or ()),
+            target=self._name if target is None else target,
+            mailbox_prefix=values["mailbox_prefix"],
+            by_mailbox=values["by_mailbox"],
+            idle_limit_s=values["idle_limit"],
+            hard_cap_s=values["hard_cap"],
+            names=_name_form(values, kind),
+        )
+
+    def _sync_kind(self, values: Values, data: Values) -> SyncKind | None:
+        kind: SyncKind | None = values["with"]
+        if "with" not in data and "command" in data:
+            kind = "command"
+        if kind is None and "with" not in data:
+            self._complain(("sync", "with"), f"missing; allowed: {settings_of(SYNC)['with'].kind.allowed}")
+        return kind
+
+    def _check_sync_keys(self, kind: SyncKind, given: Values) -> None:
+        for key, kinds in _ONLY_FOR.items():
+            if key in given and kind not in kinds:
+                self._complain(("sync", key), f'means nothing with "{kind}"; take it out')
+        if kind == "command" and "command" not in given:
+            self._complain(("sync", "command"), 'missing; with = "command" needs the command')
+
+
+_ONLY_FOR = {
+    "channel": ("mbsync",),
+    "account": ("offlineimap",),
+    "arguments": ("mbsync", "offlineimap"),
+    "mailbox_prefix": ("command",),
+}
+
+
+def _name_form(values: Values, kind: str) -> NameForm:
+    default = DEFAULT_FORMS.get(kind, NameForm())
+    return NameForm(
+        values["separator"] or default.separator, values["encoding"] or default.encoding, values["names"]
+    )

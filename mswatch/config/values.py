@@ -1,0 +1,232 @@
+"""What a setting may hold: each Kind checks one value of a TOML file and returns what we work with.
+
+A kind is pure, knows nothing of files, and says in ``allowed`` what it would have taken.  A check that
+fails raises UnfitError with everything that is wrong in the value, not only the first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mswatch.names import Pattern, show
+
+Keys = tuple[str, ...]  # the way to a value: ("store", "local", "maildir")
+
+
+class UnfitError(ValueError):
+    """A value that cannot be used: (keys below the setting, what was found and why not) for each fault."""
+
+    def __init__(self, faults: Iterable[tuple[Keys, str]]) -> None:
+        super().__init__("unfit value")
+        self.faults = list(faults)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of value: ``name`` as manuals call it, ``allowed`` as error messages say it."""
+
+    name: str
+    allowed: str
+    check: Callable[[object, Path | None], Any]  # (value, home directory); None: HOME is not set
+
+
+def unfit(reason: str) -> UnfitError:
+    """Return the error for a value with one fault."""
+    return UnfitError([((), reason)])
+
+
+def found(value: object) -> str:
+    """Return how a value is named in a message; bounded and printable."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{show(value)}"'
+    if isinstance(value, int) and abs(value) > 10**18:
+        return "a huge number"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return f"a {type(value).__name__}"
+
+
+LONGEST_DELAY_S = 10 * 366 * 86400
+_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DELAY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) *(ms|s|m|h|d)")
+
+
+def delay_text(seconds: float) -> str:
+    """Return the shortest way to write a delay: "1h", "1.5s", "300ms"."""
+    for unit, unit_s in _UNITS_S.items():
+        if seconds >= unit_s and seconds % unit_s == 0:
+            return f"{seconds / unit_s:.0f}{unit}"
+    milliseconds = seconds * 1000
+    whole = seconds == 0 or seconds > 1 or milliseconds != round(milliseconds)
+    return f"{seconds!r}s" if whole else f"{milliseconds:.0f}ms"
+
+
+def _delay(value: object, home: Path | None) -> float:
+    seconds = _seconds(value)
+    if not 0 <= seconds <= LONGEST_DELAY_S:  # nan fails as well
+        raise unfit(f"{found(value)} is out of range")
+    return seconds
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if abs(value) <= LONGEST_DELAY_S else math.inf
+    match = _DELAY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise unfit(f"{found(value)} is no delay")
+    number = float(match[1])
+    return number / 1000 if match[2] == "ms" else number * _UNITS_S[match[2]]
+
+
+def _flag(value: object, home: Path | None) -> bool:
+    if not isinstance(value, bool):
+        raise unfit(f"{found(value)} is neither true nor false")
+    return value
+
+
+def _text(value: object, home: Path | None) -> str:
+    if not isinstance(value, str):
+        raise unfit(f"{found(value)} is no string")
+    if "\0" in value:
+        raise unfit(f"{found(value)} holds a NUL, which no program can be given")
+    return value
+
+
+def _target(value: object, home: Path | None) -> str:
+    text = _text(value, home)
+    if not text or text.startswith("-") or not text.isprintable():
+        raise unfit(f"{found(value)} cannot be passed on as a name")
+    return text
+
+
+def _channel(value: object, home: Path | None) -> str:
+    text = _target(value, home)
+    if ":" in text:
+        raise unfit(f'{found(value)} holds a ":"')
+    return text
+
+
+def _list(value: object, one: Callable[[object, Path | None], Any], home: Path | None) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise unfit(f"{found(value)} is no list")
+    return tuple(one(each, home) for each in value)
+
+
+def _patterns(value: object, home: Path | None) -> tuple[Pattern, ...]:
+    return tuple(Pattern(text) for text in _list(value, _text, home))
+
+
+def _arguments(value: object, home: Path | None) -> tuple[str, ...]:
+    return tuple(_at_home(text, home) for text in _list(value, _text, home))
+
+
+def _command(value: object, home: Path | None) -> tuple[str, ...]:
+    words = _arguments(value, home)
+    if not words or not words[0]:
+        raise unfit("the program is missing")
+    return words
+
+
+def _at_home(word: str, home: Path | None) -> str:
+    if not word.startswith("~/"):
+        return word
+    if home is None:
+        raise unfit(f"{found(word)} needs HOME, which is not set")
+    return f"{home}/{word[2:]}"
+
+
+def _maildir(value: object, home: Path | None) -> Path:
+    text = _text(value, home)
+    if not text:
+        raise unfit('"" is no directory')
+    if text.startswith("~") and text != "~" and not text.startswith("~/"):
+        raise unfit(f"{found(text)} names another user's home, which is not looked up; write the whole path")
+    if text.startswith("/"):
+        return Path(text)
+    return Path(_at_home(text if text.startswith("~/") else f"~/{'' if text == '~' else text}", home))
+
+
+def _separator(value: object, home: Path | None) -> str:
+    text = _text(value, home)
+    # A letter or digit, or what modified UTF-7 is made of, would make names ambiguous.
+    if len(text) != 1 or not "!" <= text <= "~" or text.isalnum() or text in "&+,-":
+        raise unfit(f"{found(value)} cannot separate levels")
+    return text
+
+
+def _prefix(value: object, home: Path | None) -> tuple[str, str]:
+    texts = _list(value, _text, home)
+    if len(texts) != 2:
+        raise unfit(f"a list of {len(texts)}")
+    return texts[0], texts[1]
+
+
+def _delays(value: object, home: Path | None) -> tuple[tuple[Pattern, float], ...]:
+    return tuple((Pattern(key), delay) for key, delay in _table(value, _delay, home))
+
+
+def _own_names(value: object, home: Path | None) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = _table(value, _text, home)
+    owners: dict[str, str] = {}
+    faults: list[tuple[Keys, str]] = []
+    for own_name, name in pairs:
+        if not own_name or not name:
+            faults.append(((own_name,), "an empty name"))
+        elif name in owners:
+            faults.append(((own_name,), f"{found(name)} is the name of {found(owners[name])} already"))
+        owners.setdefault(name, own_name)
+    if faults:
+        raise UnfitError(faults)
+    return tuple(pairs)
+
+
+def _table(
+    value: object, one: Callable[[object, Path | None], Any], home: Path | None
+) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        raise unfit(f"{found(value)} is no table")
+    pairs, faults = [], []
+    for key, each in value.items():
+        try:
+            pairs.append((key, one(each, home)))
+        except UnfitError as error:
+            faults += [((key, *keys), reason) for keys, reason in error.faults]
+    if faults:
+        raise UnfitError(faults)
+    return pairs
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind that takes one of these words."""
+
+    def check(value: object, home: Path | None) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise unfit(f"{found(value)} is not known")
+        return value
+
+    return Kind("word", "one of " + ", ".join(f'"{word}"' for word in words), check)
+
+
+_DELAYS_ALLOWED = '"300ms", "1.5s", "5m", "1h", "1d" or a number of seconds, from 0 to ten years'
+
+DELAY = Kind("delay", _DELAYS_ALLOWED, _delay)
+DELAYS = Kind("table of delays", "mailbox pattern = delay, where a delay is " + _DELAYS_ALLOWED, _delays)
+FLAG = Kind("flag", "true or false", _flag)
+PATTERNS = Kind("list of patterns", 'a list of strings, as ["lists/*", "Junk"]', _patterns)
+CHANNEL = Kind("name", 'a printable name without ":" that does not start with "-"', _channel)
+TARGET = Kind("name", 'a printable name that does not start with "-"', _target)
+COMMAND = Kind("list of words", 'a program and its arguments, as ["prog", "--option"]', _command)
+ARGUMENTS = Kind("list of words", 'a list of strings, as ["-c", "~/.mbsyncrc-work"]', _arguments)
+MAILDIR = Kind("directory", 'a path, as "~/Mail" or "/srv/mail"', _maildir)
+SEPARATOR = Kind("character", "one ASCII punctuation mark other than & + , -", _separator)
+PREFIX = Kind("two strings", 'a prefix and a separator, as ["work", ":"]', _prefix)
+OWN_NAMES = Kind("table of names", 'own name = canonical name, as { "Gesendet" = "Sent" }', _own_names)
