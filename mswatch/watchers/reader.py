@@ -1,0 +1,114 @@
+"""What a watcher's output means.  Pure: bytes in, words out; the program behind may print anything.
+
+The protocol is the old one: an empty line when the watcher is watching, then the name of a changed mailbox on
+each line.  A later empty line means that anything may have changed.  Our own Maildir watcher is asked for the
+long form of its lines, which tells more (``watch_maildirs.protocol``).
+
+A line that cannot be a name never ends the service: what is too long is "anything may have changed", and a
+watcher whose first line is not empty speaks another language and is given up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mswatch.lines import Lines
+from mswatch.names import NameForm, canonical
+from watch_maildirs import protocol
+
+LINE_LIMIT = 4096
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """From now on every change is told."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A mailbox, by its canonical name, changed; or it is gone."""
+
+    mailbox: str
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class AnythingChanged:
+    """The watcher lost track; ``reason`` is empty if it said so itself."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that people shall know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """This is no watcher; nothing more is read from it."""
+
+    reason: str
+
+
+Word = Ready | Changed | AnythingChanged | Note | Unreadable
+
+
+class WatcherReader:
+    """Read one watcher's output from its start."""
+
+    def __init__(self, names: NameForm, *, long_lines: bool) -> None:
+        self._names = names
+        self._long = long_lines
+        self._lines = Lines(LINE_LIMIT)
+        self._ready = False
+        self._unreadable = False
+
+    def feed(self, data: bytes) -> list[Word]:
+        """Return what these bytes say; of repeats in them, the last."""
+        if self._unreadable:
+            return []
+        lines = self._lines.feed(data)
+        words: list[Word] = []
+        if lines and not self._ready:
+            words.append(self._first(lines.pop(0)))
+        if not self._unreadable:
+            words += _last_of_each([word for line in _last_of_each(lines) for word in self._words(line)])
+        return words
+
+    def _first(self, line: bytes | None) -> Word:
+        if line == b"":
+            self._ready = True
+            return Ready()
+        self._unreadable = True
+        shown = "a line that does not end" if line is None else repr(line[:80].decode("utf-8", "replace"))
+        return Unreadable(f"expected an empty line when it is watching, found {shown}")
+
+    def _words(self, line: bytes | None) -> list[Word]:
+        if line is None:
+            return [AnythingChanged(f"a line of more than {LINE_LIMIT} bytes")]
+        if self._long:
+            return self._long_words(line)
+        return [self._changed(line.decode("utf-8", "surrogateescape"))] if line else [AnythingChanged()]
+
+    def _long_words(self, line: bytes) -> list[Word]:
+        try:
+            change = protocol.parse(line)
+        except ValueError as error:
+            return [AnythingChanged(f"an unreadable line ({error})")]
+        if change.kind == protocol.NOTE:
+            return [Note(change.file)]
+        if change.kind == protocol.ALL:
+            return [AnythingChanged()]
+        return [self._changed(change.mailbox, gone=change.kind == protocol.GONE)]
+
+    def _changed(self, own: str, *, gone: bool = False) -> Changed:
+        return Changed(canonical(own, self._names), gone)
+
+
+def _last_of_each(things: list[T]) -> list[T]:
+    return list(dict.fromkeys(reversed(things)))[::-1]

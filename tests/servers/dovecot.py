@@ -1,0 +1,169 @@
+"""A Dovecot of our own: no root, no system service, no fixed port.
+
+The listening socket is made here and inherited, as systemd would hand it over: so the port is free for
+certain, and connections wait in the kernel until Dovecot is ready.  Every user name is accepted with one
+password and has a home of its own, so that tests share one server and never a mailbox.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mswatch.account import Layout
+from tests.servers.maildir import MaildirStore
+from tests.servers.waiting import DEADLINE_S
+
+PASSWORD = "secret"
+SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+# The listener arrives as stdin and is moved to where systemd's protocol wants it (sd_listen_fds(3)); the
+# shell then becomes Dovecot, so that LISTEN_PID holds.
+START = 'exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+
+
+@dataclass(frozen=True)
+class ImapAccount:
+    """One user of a server: how to log in, and the store behind it."""
+
+    port: int
+    user: str
+    password: str
+    store: MaildirStore
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """A running server; ``directory`` holds its configuration, log, sockets and users."""
+
+    directory: Path
+    port: int
+    layout: Layout
+
+    def account(self, user: str) -> ImapAccount:
+        """Return a user's account; nobody else has it, if the name is new."""
+        root = self.directory / "users" / user / "Maildir"
+        return ImapAccount(self.port, user, PASSWORD, MaildirStore(root, self.layout))
+
+    def tunnel(self, user: str) -> tuple[str, ...]:
+        """Return a command that speaks IMAP on its stdin and stdout, logged in as a user already."""
+        doveadm = find_program("doveadm")
+        configuration = str(self.directory / "dovecot.conf")
+        return "env", f"USER={user}", doveadm, "-c", configuration, "exec", "imap"
+
+    def log(self) -> str:
+        """Return what the server logged so far."""
+        log = self.directory / "dovecot.log"
+        return log.read_text() if log.exists() else "(Dovecot logged nothing)"
+
+
+def find_program(name: str) -> str:
+    """Return a program's path, also where an ordinary user's PATH does not lead."""
+    path = shutil.which(name, path=SYSTEM_PATH)
+    if path is None:
+        raise FileNotFoundError(f"{name} is not installed; `sh tests/run` installs what the tests need")
+    return path
+
+
+def configuration(directory: Path, port: int, layout: Layout) -> str:
+    """Return a configuration for Dovecot 2.3 in which everything belongs to the calling user."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    group = grp.getgrgid(os.getgid()).gr_name
+    location = (
+        "maildir:~/Maildir" if layout == "maildir++" else "maildir:~/Maildir:LAYOUT=fs:INBOX=~/Maildir/INBOX"
+    )
+    return f"""\
+base_dir = {directory}/run
+state_dir = {directory}/state
+log_path = {directory}/dovecot.log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = {os.getuid()}
+first_valid_gid = {os.getgid()}
+mail_home = {directory}/users/%u
+mail_location = {location}
+passdb {{
+  driver = static
+  args = password={PASSWORD}
+}}
+userdb {{
+  driver = static
+  args = uid={os.getuid()} gid={os.getgid()}
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+@contextmanager
+def running_dovecot(layout: Layout = "maildir++") -> Iterator[Dovecot]:
+    """Run a Dovecot until the block ends; its log is printed then, and pytest shows it when a test failed."""
+    if os.getuid() == 0:
+        raise PermissionError("this Dovecot is an ordinary user's; `sh tests/run` runs the tests as one")
+    with tempfile.TemporaryDirectory(prefix="dovecot.") as directory:  # short: a socket's path has 108 bytes
+        process, port = _start(Path(directory), layout)
+        dovecot = Dovecot(Path(directory), port, layout)
+        try:
+            _wait_for_greeting(dovecot)
+            yield dovecot
+        finally:
+            _end(process)
+            print(dovecot.log())
+
+
+def _start(directory: Path, layout: Layout) -> tuple[subprocess.Popen[bytes], int]:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        port = listener.getsockname()[1]
+        path = directory / "dovecot.conf"
+        path.write_text(configuration(directory, port, layout))
+        command = ("sh", "-c", START, "sh", find_program("dovecot"), "-F", "-c", str(path))
+        process = subprocess.Popen(command, stdin=listener.fileno(), start_new_session=True)
+    return process, port
+
+
+def _wait_for_greeting(dovecot: Dovecot) -> None:
+    try:
+        with socket.create_connection(("127.0.0.1", dovecot.port), timeout=DEADLINE_S) as connection:
+            greeting = connection.recv(1024)
+    except OSError as error:
+        raise AssertionError(f"Dovecot does not answer ({error}):\n{dovecot.log()}") from error
+    assert greeting.startswith(b"* OK"), f"Dovecot greets with {greeting!r}:\n{dovecot.log()}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its own session: all of Dovecot and nothing else
+        process.wait(DEADLINE_S)
