@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Which messages of a Maildir the program itself made or removed, told to $MSWATCH_ECHO_SOCKET, so that the
+   service can know its own echo.
+
+   A record is "made\0PATH\0" or "removed\0PATH\0"; a datagram holds one or more of them.  A rename is a
+   removal and a making.  PATH is absolute, as the program named it (symbolic links are not resolved), and the
+   directory it is in is called cur or new.  Records may be missing, never invented: a path that cannot be
+   told for certain, as one with "..", is left out.
+
+   A synchroniser makes many changes in a moment, and the listener's queue may be short
+   (net.unix.max_dgram_qlen is 10 where systemd has not raised it).  So there is at most one datagram for each
+   tick of the coarse clock; what comes within a tick goes with the next change, or when the program ends.
+   When there is no room for more records they are lost, which costs a second run. */
+
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct listener service;
+static atomic_bool is_on;
+static atomic_flag is_taken = ATOMIC_FLAG_INIT; /* the records below; who finds them taken drops its own */
+static char records[32768];
+static size_t used;
+static unsigned sent_ms;
+
+bool echo_is_wanted(void)
+{
+    return atomic_load_explicit(&is_on, memory_order_relaxed);
+}
+
+/* Tell whether a path ends in cur/NAME or new/NAME. */
+static bool is_message(const char *path, size_t length)
+{
+    const char *name = memrchr(path, '/', length);
+    size_t before = name != NULL ? (size_t)(name - path) : 0;
+
+    if (before < 4 || before + 1 == length)
+        return false;
+    return memcmp(name - 4, "/cur", 4) == 0 || memcmp(name - 4, "/new", 4) == 0;
+}
+
+/* Tell whether a path goes straight to its file: "." and ".." cannot be taken out of it without asking the
+   kernel where links lead. */
+static bool is_straight(const char *path)
+{
+    for (const char *part = path; part != NULL; part = strchr(part, '/')) {
+        part += *part == '/';
+        size_t length = strcspn(part, "/");
+        if ((length == 1 || length == 2) && strncmp(part, "..", length) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* As sprintf(3) with %d, which may not be called in a signal handler. */
+static void write_number(char *room, int number)
+{
+    int digits = 1;
+
+    for (int rest = number; rest >= 10; rest /= 10)
+        digits++;
+    room[digits] = '\0';
+    for (int rest = number; digits > 0; rest /= 10)
+        room[--digits] = (char)('0' + rest % 10);
+}
+
+/* Write the path of a directory, the current one or an open one; return its length, 0 if it cannot be told. */
+static size_t directory_path(int directory, char *room, size_t size)
+{
+    long length;
+
+    if (directory == AT_FDCWD) {
+        length = syscall(SYS_getcwd, room, size) - 1; /* without its NUL */
+    } else if (directory < 0) {
+        return 0;
+    } else {
+        char link[sizeof "/proc/self/fd/" + 3 * sizeof directory] = "/proc/self/fd/";
+        write_number(link + strlen(link), directory);
+        length = syscall(SYS_readlinkat, AT_FDCWD, link, room, size);
+    }
+    return length > 0 && (size_t)length < size && room[0] == '/' ? (size_t)length : 0;
+}
+
+/* Write the absolute path of what a call named; return its length, 0 if it cannot be told. */
+static size_t absolute_path(int directory, const char *path, char *room, size_t size)
+{
+    size_t before = 0, length = strlen(path);
+
+    if (path[0] != '/') {
+        before = directory_path(directory, room, size);
+        if (before == 0)
+            return 0;
+        if (before > 1)
+            before++;
+    }
+    if (before + length >= size || !is_straight(path))
+        return 0;
+    if (before != 0)
+        room[before - 1] = '/';
+    memcpy(room + before, path, length + 1);
+    return before + length;
+}
+
+/* Append a record if it is about a message and there is room. */
+static void append(const char *what, int directory, const char *path)
+{
+    size_t word = strlen(what) + 1, room = sizeof records - used;
+
+    if (room <= word)
+        return;
+    size_t length = absolute_path(directory, path, records + used + word, room - word);
+    if (length == 0 || !is_message(records + used + word, length))
+        return;
+    memcpy(records + used, what, word);
+    used += word + length + 1;
+}
+
+static void send_records(void)
+{
+    if (used == 0)
+        return;
+    sent_ms = now_ms();
+    int error = send_datagram(&service, records, used);
+    if (error == 0)
+        used = 0;
+    else if (error == ECONNREFUSED || error == ENOENT)
+        atomic_store(&is_on, false);
+}
+
+static void record(const char *what, int directory, const char *path)
+{
+    int saved_errno = errno;
+
+    if (atomic_flag_test_and_set(&is_taken))
+        return;
+    append(what, directory, path);
+    if (now_ms() != sent_ms || used > sizeof records / 2)
+        send_records();
+    atomic_flag_clear(&is_taken);
+    errno = saved_errno;
+}
+
+void made(int directory, const char *path)
+{
+    if (echo_is_wanted())
+        record("made", directory, path);
+}
+
+void removed(int directory, const char *path)
+{
+    if (echo_is_wanted())
+        record("removed", directory, path);
+}
+
+/* The parent sends what it gathered; a child that sent it too would tell of changes that nobody made. */
+static void forget(void)
+{
+    used = 0;
+    atomic_flag_clear(&is_taken);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    find_listener(&service, "MSWATCH_ECHO_SOCKET");
+    if (service.size != 0 && !program_is_quiet() && pthread_atfork(NULL, NULL, forget) == 0)
+        atomic_store(&is_on, true);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    if (echo_is_wanted() && !atomic_flag_test_and_set(&is_taken))
+        send_records();
+}

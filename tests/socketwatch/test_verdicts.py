@@ -1,0 +1,250 @@
+"""Who is ended and who is left alone: real programs with servers that hang, and with slow ones.
+
+All cases run beside each other, because nearly all of their time is waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mswatch.socketwatch.idle import SILENCE_S
+from tests.servers import mbsync, offlineimap
+from tests.servers.dovecot import Dovecot, ImapAccount
+from tests.servers.maildir import MaildirStore, deliver, digest
+from tests.servers.waiting import DEADLINE_S
+from tests.socketwatch import peers
+from tests.socketwatch.conftest import Compile
+from tests.socketwatch.harness import SOCKETWATCH, end_group
+
+LIMIT_S = 1.5  # well above the second between two bytes of a slow peer
+SLACK_S = 3.0  # for starting among all the others, and what a program does before it meets its peer
+ENDED, LEFT_ALONE = 75, 0
+WAYS = ("read", "recv", "stream", "recvmsg", "poll", "select", "epoll")
+TLS_CLIENT = """
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="localhost")
+"""
+CHATTERER = """
+import time
+while True:
+    print("trying again", flush=True)
+    time.sleep(0.05)
+"""
+
+Command = Callable[[int], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program, started for a port, the peer it meets, and what is to become of it."""
+
+    program: str
+    command: Command
+    peer: str
+    verdict: int = ENDED
+
+
+class Programs:
+    """How the programs are called.  Each call has files of its own."""
+
+    def __init__(self, directory: Path, compiled: Compile) -> None:
+        self._directory = directory
+        self.client = str(compiled("client.c"))
+        self.ssh = str(compiled("tunnel.c", name="ssh"))
+
+    def receive(self, way: str) -> Command:
+        """The C client, waiting in this way."""
+        return lambda port: (self.client, way, str(port))
+
+    def script(self, text: str) -> Command:
+        """A shell script, with the C client as $0 and the port as $1."""
+        return lambda port: ("sh", "-c", text, self.client, str(port))
+
+    def python(self, text: str) -> Command:
+        """A Python program, with the port as argument."""
+        return lambda port: (sys.executable, "-c", text, str(port))
+
+    def mbsync(self, name: str, change: Callable[[str, int], str] = lambda text, port: text) -> Command:
+        """Real mbsync over IMAP."""
+
+        def command(port: int) -> tuple[str, ...]:
+            directory = self._directory / name
+            near = MaildirStore(directory / "near", "nested")
+            near.make("INBOX")
+            account = ImapAccount(port, "user", "secret", near)
+            configuration = mbsync.write_configuration(directory, near, account)
+            configuration.write_text(change(configuration.read_text(), port))
+            return mbsync.argv(configuration, "INBOX")
+
+        return command
+
+    def offlineimap(self, name: str) -> Command:
+        """Real offlineimap over IMAP."""
+
+        def command(port: int) -> tuple[str, ...]:
+            directory = self._directory / name
+            near = MaildirStore(directory / "near", "nested")
+            near.make("INBOX")
+            account = ImapAccount(port, "user", "secret", near)
+            return offlineimap.argv(offlineimap.write_configuration(directory, near, account))
+
+        return command
+
+    def through_tunnel(self, text: str, port: int) -> str:
+        """Change mbsync's configuration to a tunnel through a program called ssh."""
+        return text.replace(f"Host 127.0.0.1\nPort {port}\n", f'Tunnel "{self.ssh} {port}"\n')
+
+
+def over_tls(text: str, port: int) -> str:
+    """Change mbsync's configuration to TLS."""
+    return text.replace("Type None", "Type IMAPS")
+
+
+def cases(programs: Programs) -> list[Case]:
+    """Return the table."""
+    receive, script, python = programs.receive, programs.script, programs.python
+    return [
+        *(Case(f"C {way}", receive(way), "silent") for way in WAYS),
+        *(Case(f"C {way}", receive(way), "drips", LEFT_ALONE) for way in WAYS),
+        *(Case("C read", receive("read"), name) for name in ("greets", "full_queue")),
+        Case("C send", receive("send"), "silent"),
+        Case("Python ssl", python(TLS_CLIENT), "in_a_handshake"),
+        Case("curl", lambda port: ("curl", "-s", f"http://127.0.0.1:{port}/"), "silent"),
+        Case("curl", lambda port: ("curl", "-s", f"https://127.0.0.1:{port}/"), "in_a_handshake"),
+        Case("curl", lambda port: ("curl", "-s", f"telnet://127.0.0.1:{port}/"), "drips", LEFT_ALONE),
+        *(
+            Case("mbsync", programs.mbsync(name), name)
+            for name in ("silent", "greets", "in_a_literal", "full_queue")
+        ),
+        Case("mbsync", programs.mbsync("tls", over_tls), "in_a_handshake"),
+        Case("mbsync", programs.mbsync("slow"), "imap_drips", LEFT_ALONE),
+        Case("mbsync, tunnel", programs.mbsync("tunnel", programs.through_tunnel), "in_a_literal"),
+        Case(
+            "mbsync, tunnel",
+            programs.mbsync("slow-tunnel", programs.through_tunnel),
+            "imap_drips",
+            LEFT_ALONE,
+        ),
+        *(Case("offlineimap", programs.offlineimap(f"o-{name}"), name) for name in ("silent", "greets")),
+        Case("script that forks", script('"$0" read "$1" & "$0" poll "$1" & wait'), "silent"),
+        Case("script that forks", script('"$0" read "$1" & "$0" poll "$1" & wait'), "drips", LEFT_ALONE),
+        Case("one of two hangs", script('"$0" read "$1" & sleep 60 & wait $!'), "silent"),
+        Case("spins", script("while :; do :; done"), "silent"),
+        Case("spins and complains", python(CHATTERER), "silent"),
+        Case("sleeps", script("exec sleep 60"), "silent"),
+        Case("ignores SIGTERM", script("trap '' TERM; while :; do :; done"), "silent"),
+        Case("forks twice", script('(setsid "$0" read "$1" &) ; exec sleep 60'), "silent"),
+    ]
+
+
+@contextlib.contextmanager
+def all_peers() -> Iterator[dict[str, int]]:
+    """Run all servers; give their ports."""
+    behaviours = (
+        peers.silent,
+        peers.greets,
+        peers.in_a_literal,
+        peers.in_a_handshake,
+        peers.drips,
+        peers.imap_drips,
+    )
+    with contextlib.ExitStack() as stack:
+        ports = {each.__name__: stack.enter_context(peers.peer(each)) for each in behaviours}
+        ports["full_queue"] = stack.enter_context(peers.full_queue())
+        yield ports
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_table(tmp_path: Path, compiled: Compile) -> None:
+    """What hangs is ended within the limit and a second, what goes on however slowly is left alone."""
+    table = cases(Programs(tmp_path, compiled))
+    running: list[tuple[Case, subprocess.Popen[bytes], float]] = []
+    with all_peers() as ports:
+        try:
+            for case in table:
+                argv = (
+                    *SOCKETWATCH,
+                    "-t",
+                    str(LIMIT_S),
+                    "--grace",
+                    "0.3",
+                    "--",
+                    *case.command(ports[case.peer]),
+                )
+                running.append((case, start(argv), time.monotonic()))
+            took = ends(running)
+        finally:
+            for _, process, _ in running:
+                end_group(process)
+
+    assert {name(case): process.returncode for case, process, _ in running} == {
+        name(case): case.verdict for case in table
+    }
+    ended = {name(case): took_s for case, took_s in took.items() if case.verdict == ENDED}
+    assert {what: took_s for what, took_s in ended.items() if took_s < LIMIT_S} == {}
+    assert {what: took_s for what, took_s in ended.items() if took_s > LIMIT_S + SILENCE_S + SLACK_S} == {}
+
+
+def name(case: Case) -> str:
+    """Return how a case is called in a failure."""
+    return f"{case.program} / {case.peer}"
+
+
+def start(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    """Start socketwatch with a home of nobody's."""
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "HOME": "/nonexistent"},
+    )
+
+
+def ends(running: list[tuple[Case, subprocess.Popen[bytes], float]]) -> dict[Case, float]:
+    """Wait for all to end, and return how long each took."""
+    waiting = {os.pidfd_open(process.pid): (case, process, started) for case, process, started in running}
+    took: dict[Case, float] = {}
+    while waiting:
+        ready = select.select(list(waiting), [], [], DEADLINE_S)[0]
+        assert ready, f"still running: {[name(case) for case, _, _ in waiting.values()]}"
+        for pidfd in ready:
+            case, process, started = waiting.pop(pidfd)
+            took[case] = time.monotonic() - started
+            os.close(pidfd)
+            output, errors = process.communicate()
+            print(
+                f"{name(case)}: {process.returncode} {took[case]:.2f} s {output[-300:]!r} {errors[-300:]!r}"
+            )
+    return took
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_real_syncers(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
+    """Real mbsync and offlineimap bring messages from a real server under a short limit, undisturbed."""
+    account = dovecot.account(user)
+    delivered = {digest(deliver(account.store.make("INBOX")).read_bytes()) for _ in range(50)}
+    for name, syncer in (("mbsync", mbsync), ("offlineimap", offlineimap)):
+        near = MaildirStore(tmp_path / name / "near", "nested")
+        near.make("INBOX")
+        argv = syncer.argv(syncer.write_configuration(tmp_path / name, near, account), "INBOX")
+        process = start((*SOCKETWATCH, "-t", "3", "--", *argv))
+        output, errors = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0, (output, errors)
+        assert b"socketwatch" not in errors
+        arrived = {digest(path.read_bytes()) for path in near.path("INBOX").glob("[cn]*/*")}
+        assert arrived == delivered
