@@ -1,0 +1,7 @@
+"""``python3 -m mswatch``."""
+
+import sys
+
+from mswatch.entry import main
+
+sys.exit(main())

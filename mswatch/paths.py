@@ -1,0 +1,67 @@
+"""Where things are: configuration, state, the control socket.
+
+Computed here and nowhere else, from the environment that is handed in (systemd's %S moves between versions,
+so the units do not say it either).  State holds only locks; the control socket lives where the session's
+sockets live.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mswatch.errors import ConfigError, TemporaryError
+
+Environment = Mapping[str, str]
+
+
+def home(environment: Environment) -> Path:
+    """Return the user's home directory.
+
+    Raises:
+        ConfigError: HOME is not set, or no absolute path.
+    """
+    value = environment.get("HOME", "")
+    if not value.startswith("/"):
+        raise ConfigError([f"HOME is {value!r}, no absolute path"], "set HOME to your home directory")
+    return Path(value)
+
+
+def _xdg(environment: Environment, variable: str, default: str) -> Path:
+    value = environment.get(variable, "")
+    return Path(value) if value.startswith("/") else home(environment) / default
+
+
+def config_directory(environment: Environment) -> Path:
+    """Return the directory of the accounts' files (XDG base directory specification)."""
+    return _xdg(environment, "XDG_CONFIG_HOME", ".config") / "mswatch"
+
+
+def state_directory(environment: Environment) -> Path:
+    """Return the directory of locks, made if it is not there."""
+    return _private(_xdg(environment, "XDG_STATE_HOME", ".local/state") / "mswatch")
+
+
+def runtime_directory(environment: Environment) -> Path:
+    """Return the directory of control sockets, made if it is not there.
+
+    Where the environment names no runtime directory (cron, sudo), the session's own is used if there is one,
+    so that a command finds the service; otherwise the state directory.
+    """
+    value = environment.get("XDG_RUNTIME_DIR", "")
+    if value.startswith("/"):
+        return _private(Path(value) / "mswatch")
+    session = Path(f"/run/user/{os.getuid()}")
+    return _private(session / "mswatch") if os.access(session, os.W_OK) else state_directory(environment)
+
+
+def _private(directory: Path) -> Path:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise TemporaryError(
+            f"cannot make the directory {str(directory)!r}: {error.strerror}",
+            "make it, or make its parent directory writable",
+        ) from error
+    return directory

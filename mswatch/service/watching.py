@@ -1,0 +1,115 @@
+"""One store's watcher as a process: started, read, ended.  The engine says when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mswatch import messages
+from mswatch.account import Store
+from mswatch.core.events import Event, MailboxChanged, StoreChanged, WatcherEnded, WatcherReady
+from mswatch.launch.process import Job, Launcher, Process
+from mswatch.lines import Lines
+from mswatch.logs import Log
+from mswatch.service.tasks import spawn
+from mswatch.watchers.commands import watch_command
+from mswatch.watchers.reader import AnythingChanged, Changed, Note, Ready, Unreadable, WatcherReader, Word
+
+_ERROR_LINE_LIMIT = 4096
+_LAST_WORDS_S = 1.0
+
+
+class Watching:
+    """The watcher of one store; ``tell`` takes what it says, as events."""
+
+    def __init__(
+        self, store: Store, launcher: Launcher, tell: Callable[[list[Event]], None], log: Log
+    ) -> None:
+        self.store = store
+        self.note = ""  # the last thing it wanted people to know since its start
+        self._launcher = launcher
+        self._tell = tell
+        self._log = log
+        self._process: Process | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self._last_error = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the watcher; WatcherReady or WatcherEnded will be told."""
+        command = watch_command(self.store)
+        name = self.store.name
+        self._log.tell(messages.WATCHER_STARTED, f"Starting {name} watcher", store=name)
+        self._reader = WatcherReader(self.store.names, long_lines=command.long_lines)
+        self._errors = Lines(_ERROR_LINE_LIMIT)
+        self._reason = self._last_error = self.note = ""
+        try:
+            self._process = self._launcher.start(
+                Job("watcher", name, command.argv, self._on_stdout, self._on_stderr)
+            )
+        except OSError as error:
+            ended: list[Event] = [WatcherEnded(name, f"cannot start {command.argv[0]!r}: {error.strerror}")]
+            asyncio.get_running_loop().call_soon(self._tell, ended)
+            return
+        spawn(self._await_end(self._process))
+
+    def stop(self) -> None:
+        """End the watcher; WatcherEnded is told when it is gone."""
+        if self._process is not None:
+            self._process.stop()
+
+    async def _await_end(self, process: Process) -> None:
+        end = await process.wait()
+        self._process = None
+        if self._silence is not None:
+            self._silence.cancel()
+        detail = self._reason or end.detail
+        if self._last_error:
+            detail += f" ({self._last_error})"
+        self._tell([WatcherEnded(self.store.name, detail)])
+
+    def _on_stdout(self, data: bytes) -> None:
+        events = [event for word in self._reader.feed(data) for event in self._events(word)]
+        if events:
+            self._tell(events)
+        if not data:  # most often because it is about to end, and how it does so tells more
+            self._silence = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._on_silence)
+
+    def _on_silence(self) -> None:
+        self._reason = self._reason or "closed its output"
+        self.stop()
+
+    def _events(self, word: Word) -> list[Event]:
+        name = self.store.name
+        match word:
+            case Ready():
+                return [WatcherReady(name)]
+            case Changed(mailbox, gone):
+                return [MailboxChanged(name, mailbox, gone)]
+            case AnythingChanged(reason):
+                if reason:
+                    text = f"{name} watcher printed {reason}: taken as a change of any mailbox"
+                    self._log.tell(messages.WATCHER_ODD, text, store=name)
+                return [StoreChanged(name)]
+            case Note(text):
+                self.note = text
+                self._log.tell(messages.WATCHER_NOTE, f"{name} watcher: {text}", store=name)
+            case Unreadable(reason):
+                self._reason = reason
+                self.stop()
+        return []
+
+    def _on_stderr(self, data: bytes) -> None:
+        lines = self._errors.feed(data)
+        if not data and (rest := self._errors.end()):
+            lines.append(rest)
+        for line in lines:
+            self._log.output(
+                messages.WATCHER_OUTPUT, f"{self.store.name} watcher", line, store=self.store.name
+            )
+            if line:
+                self._last_error = line.decode("utf-8", "replace")[:200]
