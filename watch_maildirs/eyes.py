@@ -17,6 +17,13 @@ class Eyes:
         """Watch what a name in a directory means, be it nothing; the event has the name, or is IGNORED."""
         raise NotImplementedError
 
+    def leads_to(self, path: str, wd: int) -> bool:
+        """Tell whether a watched directory is still what its path leads to; True where others will tell that.
+
+        A directory that some process keeps open tells nothing of its own removal.
+        """
+        raise NotImplementedError
+
     def unwatch(self, wd: int) -> None:
         """Stop watching; a number that is not in use any more is no error."""
         raise NotImplementedError

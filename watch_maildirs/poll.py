@@ -114,6 +114,10 @@ class Polling(Eyes):
         """Look from now on at what the name means."""
         return Polling.watch(self, directory.rstrip("/") + "/" + name, WATCH_STATUS)
 
+    def leads_to(self, path: str, wd: int) -> bool:
+        """Return True: it is the path that is looked at each time."""
+        return True
+
     def unwatch(self, wd: int) -> None:
         """Look no more."""
         self._watched.pop(wd, None)

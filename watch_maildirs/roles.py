@@ -29,7 +29,7 @@ class Folder:
         "mailbox",
         "parent",
         "path",
-        "there",
+        "watch",
         "way",
         "wds",
     )
@@ -40,12 +40,17 @@ class Folder:
         self.mailbox = mailbox_name(layout, entries)
         self.path = path  # with all links resolved, once `there`
         self.way = ""  # for the base and for links: the path as given, to be followed to find `path`
-        self.there = False  # its entries are watched
+        self.watch: Optional[int] = None  # the number of the watch on its entries
         self.complete = False  # it has cur and new, both watched
         self.blocked = False  # something in it could not be opened
         self.forgotten = False
         self.children: Dict[str, Folder] = {}
         self.wds: List[int] = []
+
+    @property
+    def there(self) -> bool:
+        """Whether its entries are watched."""
+        return self.watch is not None
 
     def is_loop(self) -> bool:
         """Tell whether this is, by way of links, a folder that it lies in itself."""

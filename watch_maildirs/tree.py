@@ -56,6 +56,9 @@ class Tree:
     def start(self) -> List[Change]:
         """Look at everything for the first time; only notes come out."""
         self._enter_all([self._base])
+        while self._missed:
+            self._reset()
+            self._enter_all([self._base])
         self._note_base()
         return [change for change in self._take() if change.kind == NOTE]
 
@@ -89,7 +92,7 @@ class Tree:
         for folder, name in again:
             if not folder.forgotten:
                 self._look_at(folder, name)
-        return self._take()
+        return self.look_again() if self._missed else self._take()
 
     def _take(self) -> List[Change]:
         changes, self._changes = self._changes, []
@@ -126,7 +129,7 @@ class Tree:
             self._relist(folder)
         elif name in PARTS:
             self._look_at_parts(folder)
-            self._enter_all(self._watch_way_closely(folder))
+            self._enter_all(self._secure_way(folder))
         elif name:
             self._replace(folder, name)
         elif folder.parent is not None:
@@ -139,7 +142,7 @@ class Tree:
         kind = self._eyes.kind(_join(folder.path, name))
         if kind is not None:
             self._enter_all(self._new_children(folder, [(name, kind)]))
-        self._enter_all(self._watch_way_closely(folder))
+        self._enter_all(self._secure_way(folder))
 
     def _relist(self, folder: Folder) -> None:
         """Find out what changed in a folder of which no more is known than that its entries did."""
@@ -169,7 +172,7 @@ class Tree:
             else:
                 self._look_into(folder)
             folders += self._new_children(folder, self._list(folder))
-            folders += self._watch_way_closely(folder)
+            folders += self._secure_way(folder)
 
     def _new_children(self, folder: Folder, listed: Iterable[Tuple[str, str]]) -> List[Folder]:
         made = []
@@ -199,22 +202,26 @@ class Tree:
             folder.path = path
             self._look_into(folder)
 
-    def _watch_way_closely(self, folder: Folder) -> List[Folder]:
-        """Watch each name on the way to a base or behind a link, where nothing is found at its end.
+    def _secure_way(self, folder: Folder) -> List[Folder]:
+        """Make sure, after a look at a base or behind a link, that what stands there later will be noticed.
 
-        Returns what was found after all.  Otherwise it is enough to watch whether each directory on the way
-        stays where it is, and nothing wakes us when a busy home directory changes.  But what is missing can
-        only be seen by its name; and an empty directory can be removed and made again while some process
-        keeps it open, and then tells nothing of its removal.
+        It is enough to watch whether each directory on the way stays where it is, and nothing wakes us when a
+        busy home directory changes, but for two things.  What is missing can only be seen by its name, so
+        that each name on the way is watched; returned is what was found after all.  And a directory that
+        some process keeps open tells nothing of its own removal: only what was in it does, and only to those
+        who watched it and not its successor, in which the last look may have been.
         """
-        if folder.way and not folder.complete and not folder.children:
+        if not folder.way:
+            return []
+        if not folder.complete and not folder.children:
             self._find(folder, closely=True)
             return self._new_children(folder, self._list(folder))
+        if folder.watch is not None and not self._eyes.leads_to(folder.path, folder.watch):
+            self._missed = True
         return []
 
     def _look_into(self, folder: Folder) -> None:
-        wd = self._watch(folder, folder.path, ev.WATCH_ENTRIES, IN_FOLDER, "")
-        folder.there = wd is not None
+        folder.watch = self._watch(folder, folder.path, ev.WATCH_ENTRIES, IN_FOLDER, "")
         if folder.there:
             self._look_at_parts(folder)
 

@@ -67,6 +67,13 @@ class Inotify(Polling):
             self._refusal = error.errno
             return None
 
+    def leads_to(self, path: str, wd: int) -> bool:
+        """Have the kernel watch the path once more: it has one number for each directory."""
+        try:
+            return wd < 0 or self._add_watch(path, WATCH_ENTRIES) == wd
+        except OSError:
+            return False
+
     def unwatch(self, wd: int) -> None:
         """Stop watching; the kernel may have done so already, when the directory went away."""
         if wd < 0:

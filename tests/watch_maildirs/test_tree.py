@@ -55,6 +55,10 @@ class PaperEyes(Eyes):
         """See Eyes."""
         return self.watch(directory, ev.WATCH_ENTRIES)
 
+    def leads_to(self, path: str, wd: int) -> bool:
+        """See Eyes."""
+        return self.wds.get(path) == wd
+
     def unwatch(self, wd: int) -> None:
         """See Eyes."""
         for path in [path for path, known in self.wds.items() if known == wd]:
