@@ -18,7 +18,7 @@ import pytest
 from mswatch.account import Layout
 from tests.servers import mbsync, offlineimap
 from tests.servers.dovecot import Dovecot
-from tests.servers.maildir import MaildirStore, deliver, messages, set_flags
+from tests.servers.maildir import MaildirStore, deliver, messages, remove, set_flags
 from tests.servers.waiting import arrivals, wait_until
 from tests.service.harness import Service, environment, mswatch
 
@@ -83,7 +83,7 @@ def live(
         for message in there[:2]:
             set_flags(message, chance.choice(["S", "FS", "RS"]))
         if len(there) > 3:
-            there[3].unlink()
+            remove(there[3])
             count -= 1
         settled()
     return count

@@ -1,5 +1,8 @@
 """Maildirs as a delivery agent and a mail reader handle them: written in ``tmp``, renamed into place.
 
+Whoever else works on a Maildir renames messages at any time, a server that is only asked for a list as well.
+So all that is done here with a message that was there finds it again under its new name, as mail readers do.
+
 Messages are compared by the digest of their body, since synchronisers add headers (mbsync its X-TUID) and
 IMAP changes line ends.
 """
@@ -11,11 +14,15 @@ import itertools
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mswatch.account import Layout
 from mswatch.names import NameForm, canonical, own
+
+T = TypeVar("T")
 
 _numbers = itertools.count(1)
 
@@ -52,8 +59,28 @@ def deliver(maildir: Path, message: bytes | None = None) -> Path:
 
 def set_flags(message: Path, flags: str) -> Path:
     """Rename a message into ``cur`` with these Maildir flags (``S``, ``FS``) and return its new path."""
-    unique = message.name.split(":", 1)[0]
-    return message.rename(message.parent.parent / "cur" / f"{unique}:2,{''.join(sorted(flags))}")
+
+    def rename(path: Path) -> Path:
+        unique, _, _ = path.name.partition(":2,")
+        return path.rename(path.parent.parent / "cur" / f"{unique}:2,{''.join(sorted(flags))}")
+
+    return _do_where_it_is(message, rename)
+
+
+def remove(message: Path) -> None:
+    """Delete a message."""
+    _do_where_it_is(message, Path.unlink)
+
+
+def _do_where_it_is(message: Path, act: Callable[[Path], T]) -> T:
+    begin = message.name.partition(":2,")[0].partition(",")[0]  # mbsync adds its UID after a comma
+    for _ in range(100):
+        try:
+            return act(message)
+        except FileNotFoundError:
+            there = [path for path in messages(message.parent.parent) if path.name.startswith(begin)]
+            message = there[0] if there else message  # a list that is read meanwhile may miss it
+    raise FileNotFoundError(message)
 
 
 def flags_of(message: Path) -> str:
@@ -105,7 +132,14 @@ class MaildirStore:
 
     def contents(self) -> dict[str, list[tuple[str, str]]]:
         """Return the sorted (digest, flags) pairs of each mailbox; a doubled message is there twice."""
-        return {mailbox: sorted(map(_summary, messages(self.path(mailbox)))) for mailbox in self.mailboxes()}
+        while True:
+            try:
+                return {
+                    mailbox: sorted(map(_summary, messages(self.path(mailbox))))
+                    for mailbox in self.mailboxes()
+                }
+            except FileNotFoundError:  # renamed or removed between the list and the look
+                continue
 
 
 def _summary(message: Path) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mswatch.account import Layout
-from tests.servers.maildir import MaildirStore, deliver, digest, make_message, set_flags
+from tests.servers.maildir import MaildirStore, deliver, digest, make_message, messages, remove, set_flags
 from tests.servers.waiting import TooLateError, arrivals
 
 
@@ -27,6 +27,20 @@ def test_contents_show_flags_and_doubles(tmp_path: Path) -> None:
     deliver(store.make(), message)
     set_flags(deliver(store.path(), message), "SF")
     assert store.contents() == {"INBOX": [(digest(message), ""), (digest(message), "FS")]}
+
+
+def test_a_renamed_message_is_found_again(tmp_path: Path) -> None:
+    """A message that somebody else renamed is still the one that is meant; one that is gone is told."""
+    store = MaildirStore(tmp_path)
+    store.make()
+    delivered = deliver(store.path())
+    delivered.rename(store.path() / "cur" / f"{delivered.name},U=3:2,R")
+
+    assert set_flags(delivered, "S").name == f"{delivered.name},U=3:2,S"
+    remove(delivered)
+    assert messages(store.path()) == []
+    with pytest.raises(FileNotFoundError):
+        remove(delivered)
 
 
 def test_digest_is_of_the_body() -> None:
