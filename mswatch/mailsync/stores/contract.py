@@ -1,0 +1,236 @@
+"""What a store of mail must do for the engine: the one contract of all stores.
+
+A *store* is a set of mailboxes with canonical names (``mswatch.names``); a *mailbox* a set of messages. A
+*message* is found by its *key*: bytes that the store chose, that no other message of this mailbox has or
+gets as long as the *epoch* of the mailbox is the same.  Maildir: the unique part of the file name; IMAP:
+the UID, with the UIDVALIDITY as epoch; a store without native marks: a digest and a count.  Its bytes
+never change under a key; its flags may.  Bodies are carried byte for byte; only a store that has line ends
+of its own (IMAP: CRLF) translates between them and LF.
+
+What the engine relies on (``tests/mailsync/contract.py`` tests it on every store):
+
+* **Order of certainty.**  What a method reports as done is done for good: a message that ``add`` reported
+  survives a cut of the power.  What it did not report may have been done or not; the engine wrote down
+  its intention before and finds out.  ``set_flags``, ``remove``, ``make_mailbox`` may be repeated without
+  harm.
+* **Vanishing is no error.**  Others work on the store at the same time.  A key that is gone is left out
+  of the answers of ``headers``, ``read``, ``set_flags`` and ``move``, and nothing else happens.
+* **Absence is certain.**  A scan may miss a message that somebody renames at that moment.  Before a
+  deletion is concluded from it, ``absent`` looks again, and names a key only if the message is not there.
+* **Many in flight.**  Methods that take many messages take iterables and give iterators: a store pulls as
+  many as it likes before it answers, in any order, and has answered all when the iterator ends.  Bodies
+  are streamed: a body is read before the next message is pulled, and never held whole unless it is
+  small.  When it breaks off (an exception), what was not answered is uncertain.
+* **Marks are cheap.**  A mark stands for the content of a mailbox at one moment: equal marks, equal keys
+  and flags.  None says that nothing can be promised.  A mark that might also be the mark of a later
+  content is not given.
+
+Errors.  UnavailableError: the store as a whole cannot be reached; the run ends.  MailboxError or OSError:
+this mailbox cannot be worked on now; the engine goes on with the next one.  What is wrong with one
+message is an answer, not an error.
+
+Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reuse the connection.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mswatch.errors import TemporaryError
+from mswatch.mailsync.flags import Flags
+
+Key = bytes
+Mark = bytes
+
+
+class MailboxError(TemporaryError):
+    """One mailbox cannot be worked on now; others may."""
+
+
+class NotEmptyError(MailboxError):
+    """A mailbox that was to be removed holds messages, or something that is no mail."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A mailbox in the list of a store.
+
+     ``identity`` stays the same when the mailbox is renamed and is another one's otherwise, as far as the
+    store can tell (Maildir: the directory's inode; IMAP: MAILBOXID, else UIDVALIDITY); empty: it cannot.
+     The engine believes in a rename only if the messages moved along.
+    """
+
+    identity: bytes = b""
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a mailbox holds, or what is different since a mark.
+
+    Attributes:
+        epoch: Keys are worth something only while this stays the same.
+        mark: Stands for this content; None if that is not certain.
+        complete: ``present`` has every message; otherwise only those that are new or have other flags.
+        present: Flags by key; None where they are as they were at the mark.
+        vanished: Only if not complete: keys that are gone since the mark.
+    """
+
+    epoch: bytes
+    mark: Mark | None
+    complete: bool
+    present: Mapping[Key, Flags | None]
+    vanished: Collection[Key] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message on its way from one store into another one."""
+
+    key: Key  # in the mailbox it comes from
+    flags: Flags
+    date_ns: int  # when it was received, since 1970
+    size: int  # bytes of the body as the chunks make it; may be an estimate (then ``exact`` is false)
+    chunks: Iterator[bytes]  # the first one holds the whole header, unless that is huge
+    exact: bool = True
+    proposed: Key | None = None  # the key it shall get, from ``propose`` of the store it goes to
+
+
+@dataclass(frozen=True)
+class NotRead:
+    """What is there under a key but was not read, and why.
+
+    ``lasting``: trying again changes nothing (too large; a FIFO where a message should be).  Otherwise
+     the run failed for this message, and the next one tries it again.
+    """
+
+    key: Key
+    reason: str
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
+class Added:
+    """A message that is in the store for good; ``source`` is the key of the Message that was handed in."""
+
+    source: Key
+    key: Key
+    flags: Flags  # which of the flags it holds
+
+
+@dataclass(frozen=True)
+class NotAdded:
+    """A message that the store does not take, and why; others may still be taken."""
+
+    source: Key
+    reason: str
+
+
+class Mailbox(ABC):
+    """An open mailbox."""
+
+    @abstractmethod
+    def scan(self, since: Mark | None) -> Scan:
+        """Say what is there; with a mark that the store still understands, only what is different."""
+
+    def absent(self, keys: Collection[Key]) -> Collection[Key]:
+        """Look again for messages that a scan did not find; return those that are certainly not there."""
+        return keys
+
+    @abstractmethod
+    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
+        """Give the header of each message, in any order; at least the fields in ``pairing.FIELDS``."""
+
+    @abstractmethod
+    def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        """Give the messages in any order, each to be used up before the next is asked for.
+
+        One of more than ``size_limit`` bytes comes as NotRead, and is not transferred.
+        """
+
+    @abstractmethod
+    def propose(self, count: int) -> Sequence[Key] | None:
+        """Return keys that ``add`` will give to messages that ask for them; None if the store cannot choose.
+
+        The engine writes them down first.  After a crash a message under such a key is the one that
+        was meant; where a store cannot choose, it is found by its content among those that are new.
+        """
+
+    @abstractmethod
+    def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
+        """Add messages with their flags and dates; what is reported is there for good."""
+
+    @abstractmethod
+    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+        """Give messages these flags; answer which flags they have then, without those that cannot be kept."""
+
+    @abstractmethod
+    def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
+        r"""Remove messages for good, these and no others (not everything that is marked ``\Deleted``).
+
+        Answer with the keys that are not there any more, whoever removed them.
+        """
+
+    @abstractmethod
+    def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
+        """Move messages to another mailbox of this store, which is there; answer with their keys in it.
+
+        None if the new key is not known.  Nothing is lost if it breaks off: a message is in one of them,
+          or in both.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the work on this mailbox.  Nothing is removed by it."""
+
+
+class Store(ABC):
+    """A set of mailboxes."""
+
+    name: str  # for messages
+    notes: list[str]  # what a person should know of and nothing can be done about, one line each
+
+    @abstractmethod
+    def open(self) -> bool:
+        """Get ready; tell whether there is a store at all (not: whether it holds anything)."""
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make the store where ``open`` found none."""
+
+    @abstractmethod
+    def identity(self) -> bytes:
+        """Return what tells this store from one made anew at the same place; empty: that cannot be told."""
+
+    @abstractmethod
+    def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        """Return the mailboxes that can hold messages, by canonical name; with ``only``, those of them.
+
+        One look for all of them, as cheap as it can be: when all marks are the known ones the run is over.
+        """
+
+    @abstractmethod
+    def make_mailbox(self, mailbox: str) -> None:
+        """Make a mailbox, and those above it if need be; one that exists is left as it is."""
+
+    @abstractmethod
+    def rename_mailbox(self, mailbox: str, new_name: str) -> None:
+        """Rename a mailbox; messages keep keys and flags.  Mailboxes below it may move along: look again."""
+
+    @abstractmethod
+    def remove_mailbox(self, mailbox: str) -> None:
+        """Remove a mailbox that holds no message; those below it stay.
+
+        Raises:
+            NotEmptyError: It holds messages.
+        """
+
+    @abstractmethod
+    def open_mailbox(self, mailbox: str) -> Mailbox:
+        """Open a mailbox for reading and writing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back."""

@@ -1,0 +1,1 @@
+"""mailsync: decisions, stores, and whole runs."""

@@ -1,0 +1,307 @@
+"""The contract of ``mswatch.mailsync.stores.contract`` as tests, for every store.
+
+A store's own test module makes a class of this one that says in ``make_store`` where its store is; each test
+then runs on the real thing.  What a store has beyond the contract is tested beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from mswatch.mailsync.flags import ANSWERED, FLAGGED, NONE, SEEN, Flags
+from mswatch.mailsync.stores.contract import (
+    Added,
+    Key,
+    Mailbox,
+    Message,
+    NotEmptyError,
+    NotRead,
+    Scan,
+    Store,
+)
+
+DATE_NS = 1_700_000_000_000_000_000
+_numbers = itertools.count(1)
+
+
+def body(text: str = "", size: int = 0) -> bytes:
+    """Return a message that no other test has."""
+    number = next(_numbers)
+    head = f"From: a@example.org\nSubject: {text}\nMessage-ID: <{number}@example.org>\n\n".encode()
+    return head + b"a line of text\n" * max(1, size // 15)
+
+
+def message(
+    data: bytes, flags: Flags = NONE, source: Key = b"there", proposed: Key | None = None, chunk: int = 4096
+) -> Message:
+    """Return a message as another store would give it, in chunks."""
+    pieces = iter([data[i : i + chunk] for i in range(0, len(data), chunk)])
+    return Message(source, flags, DATE_NS, len(data), pieces, proposed=proposed)
+
+
+def add(mailbox: Mailbox, data: bytes, flags: Flags = NONE) -> Key:
+    """Add one message, which must be taken, and return its key."""
+    (answer,) = mailbox.add([message(data, flags)])
+    assert isinstance(answer, Added), answer
+    return answer.key
+
+
+def whole(mailbox: Mailbox, since: bytes | None = None) -> Scan:
+    """Scan, and be sure that the answer is complete."""
+    scan = mailbox.scan(since)
+    assert scan.complete
+    return scan
+
+
+def bodies(mailbox: Mailbox, keys: Sequence[Key]) -> dict[Key, bytes]:
+    """Read messages whole."""
+    found = {}
+    for each in mailbox.read(keys):
+        assert isinstance(each, Message), each
+        found[each.key] = b"".join(each.chunks)
+    return found
+
+
+class StoreContract:
+    """What every store must do."""
+
+    kept: Flags = frozenset({SEEN, FLAGGED, ANSWERED})  # flags that the store can keep
+    seconds: bool = True  # dates are kept to the second at least
+    renames: bool = True  # mailboxes keep their identity when they are renamed
+
+    def make_store(self) -> Store:
+        """Return a new object for the store, which is at the same place for all of a test."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Make the mailboxes old enough for marks to be trusted."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[Store]:
+        """A store with a mailbox "box"."""
+        store = self.make_store()
+        if not store.open():
+            store.make()
+            assert store.open()
+        store.make_mailbox("box")
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def mailbox(self, store: Store) -> Iterator[Mailbox]:
+        """The mailbox "box", open."""
+        mailbox = store.open_mailbox("box")
+        yield mailbox
+        mailbox.close()
+
+    def test_message_is_carried_whole(self, store: Store, mailbox: Mailbox) -> None:
+        """What was added is there byte for byte, with flags and date, also for who looks anew."""
+        data = body("carried")
+        key = add(mailbox, data, self.kept)
+        mailbox.close()
+        again = store.open_mailbox("box")
+        assert whole(again).present == {key: self.kept}
+        reading = again.read([key])
+        read = next(reading)
+        assert isinstance(read, Message)
+        assert b"".join(read.chunks) == data
+        assert list(reading) == []
+        assert (read.key, read.flags) == (key, self.kept)
+        assert read.date_ns // 10**9 == DATE_NS // 10**9 or not self.seconds
+
+    def test_large_message_is_streamed(self, mailbox: Mailbox) -> None:
+        """A message of many chunks arrives whole, and is read in chunks."""
+        data = body("large", size=5_000_000)
+        key = add(mailbox, data)
+        for read in mailbox.read([key]):
+            assert isinstance(read, Message)
+            chunks = list(read.chunks)
+            assert len(chunks) > 1
+            assert b"".join(chunks) == data
+
+    def test_empty_message(self, mailbox: Mailbox) -> None:
+        """A message may be empty, or a header alone."""
+        for data in (b"", b"Subject: no end\n"):
+            key = add(mailbox, data)
+            assert bodies(mailbox, [key])[key].rstrip(b"\n") == data.rstrip(b"\n")
+
+    def test_many_messages_each_get_an_answer(self, mailbox: Mailbox) -> None:
+        """Each of many messages is answered under the key it had where it came from."""
+        data = {b"%d" % number: body(str(number)) for number in range(60)}
+        answers = list(mailbox.add(message(each, source=source) for source, each in data.items()))
+        keys = {each.source: each.key for each in answers if isinstance(each, Added)}
+        assert keys.keys() == data.keys()
+        assert len(set(keys.values())) == len(data)
+        assert bodies(mailbox, list(keys.values())) == {keys[source]: data[source] for source in data}
+
+    def test_proposed_key_is_used(self, mailbox: Mailbox) -> None:
+        """Who can choose keys gives a message the one that was proposed."""
+        proposed = mailbox.propose(2)
+        if proposed is None:
+            return
+        assert len(set(proposed)) == 2
+        (answer,) = mailbox.add([message(body(), proposed=proposed[1])])
+        assert isinstance(answer, Added)
+        assert answer.key == proposed[1]
+        assert list(whole(mailbox).present) == [proposed[1]]
+
+    def test_source_that_breaks_off(self, mailbox: Mailbox) -> None:
+        """When the messages end in an error it is passed on, and what is there then is whole."""
+        data = [body("first"), body("second")]
+
+        def messages() -> Iterable[Message]:
+            for number, each in enumerate(data):
+                yield message(each, source=b"%d" % number)
+            raise ConnectionResetError("broken")
+
+        with pytest.raises(ConnectionResetError):
+            list(mailbox.add(messages()))
+        assert set(bodies(mailbox, list(whole(mailbox).present)).values()) <= set(data)
+
+    def test_body_that_breaks_off_leaves_no_part(self, mailbox: Mailbox) -> None:
+        """A message whose body ends in an error is not there at all."""
+
+        def chunks() -> Iterator[bytes]:
+            yield b"Subject: half\n\n"
+            raise ConnectionResetError("broken")
+
+        with pytest.raises(ConnectionResetError):
+            list(mailbox.add([Message(b"there", NONE, DATE_NS, 4000, chunks())]))
+        assert whole(mailbox).present == {}
+
+    def test_flags_are_set(self, mailbox: Mailbox) -> None:
+        """Flags become what was asked for; keys stay; the answer is what a scan says."""
+        keys = [add(mailbox, body()), add(mailbox, body(), self.kept)]
+        for wanted in (self.kept, NONE, frozenset({SEEN}), frozenset({SEEN})):
+            answers = dict(mailbox.set_flags(dict.fromkeys(keys, wanted)))
+            assert answers == dict.fromkeys(keys, wanted & self.kept)
+            assert whole(mailbox).present == answers
+
+    def test_flags_that_cannot_be_kept(self, mailbox: Mailbox) -> None:
+        """An impossible keyword is left out of the answer, and does no harm to others."""
+        key = add(mailbox, body())
+        wanted = frozenset({SEEN, "no keyword at all (", "\\Unheard"})
+        assert dict(mailbox.set_flags({key: wanted})) == {key: frozenset({SEEN})}
+        assert whole(mailbox).present == {key: frozenset({SEEN})}
+
+    def test_removed(self, mailbox: Mailbox) -> None:
+        """A removed message is gone, others stay; removing it again changes nothing."""
+        first, second = add(mailbox, body()), add(mailbox, body())
+        for _ in range(2):
+            assert list(mailbox.remove([first])) == [first]
+            assert list(whole(mailbox).present) == [second]
+        assert set(mailbox.absent([first, second])) >= {first}
+        assert second not in mailbox.absent([second])
+
+    def test_what_is_gone_is_left_out(self, mailbox: Mailbox) -> None:
+        """A key that is gone is no error, whatever is asked of it."""
+        here, gone = add(mailbox, body()), add(mailbox, body())
+        list(mailbox.remove([gone]))
+        assert [key for key, _ in mailbox.headers([gone, here])] == [here]
+        assert [each.key for each in mailbox.read([gone, here])] == [here]
+        wanted = dict.fromkeys([gone, here], frozenset({SEEN}))
+        assert [key for key, _ in mailbox.set_flags(wanted)] == [here]
+
+    def test_moved(self, store: Store, mailbox: Mailbox) -> None:
+        """A moved message is in the other mailbox with bytes and flags, and here no more."""
+        store.make_mailbox("other")
+        data = body()
+        key, gone = add(mailbox, data, frozenset({SEEN})), add(mailbox, body())
+        list(mailbox.remove([gone]))
+        ((moved, new_key),) = mailbox.move([key, gone], "other")
+        assert moved == key
+        assert whole(mailbox).present == {}
+        mailbox.close()
+        other = store.open_mailbox("other")
+        ((found, flags),) = whole(other).present.items()
+        assert flags == frozenset({SEEN})
+        assert new_key in (None, found)
+        assert bodies(other, [found]) == {found: data}
+
+    def test_headers(self, mailbox: Mailbox) -> None:
+        """The header is given without the body."""
+        key = add(mailbox, body("a subject", size=100_000))
+        ((_, header),) = mailbox.headers([key])
+        assert b"Subject: a subject" in header
+        assert b"a line of text" not in header
+
+    def test_size_limit(self, mailbox: Mailbox) -> None:
+        """A message over the limit is named but not read; one below it is."""
+        small, large = add(mailbox, body()), add(mailbox, body(size=50_000))
+        read = {each.key: each for each in mailbox.read([large, small], size_limit=10_000)}
+        assert isinstance(read[small], Message)
+        refused = read[large]
+        assert isinstance(refused, NotRead)
+        assert refused.lasting
+
+    def test_mark_stands_for_the_content(self, store: Store, mailbox: Mailbox) -> None:
+        """With the mark of a scan nothing is told anew; after any change something is."""
+        key = add(mailbox, body())
+        self.settle()
+        mark = mailbox.scan(None).mark
+        assert mark is not None
+        assert store.mailboxes(["box"])["box"].mark in (mark, None)
+        scan = mailbox.scan(mark)
+        assert (dict(scan.present), list(scan.vanished)) == ({}, [])
+        list(mailbox.set_flags({key: frozenset({SEEN})}))
+        assert store.mailboxes()["box"].mark != mark
+        assert mailbox.scan(mark).present == {key: frozenset({SEEN})}
+        self.settle()
+        mark = mailbox.scan(None).mark
+        list(mailbox.remove([key]))
+        scan = mailbox.scan(mark)
+        assert key in scan.vanished or (scan.complete and key not in scan.present)
+
+    def test_mailboxes(self, store: Store) -> None:
+        """Mailboxes are listed by their canonical names, whatever characters these have."""
+        names = {"box", "lists/python", "lists", "Entwürfe", "R&D", "with blank", "a\tb", "x" * 100}
+        for name in names:
+            store.make_mailbox(name)
+            store.make_mailbox(name)
+        assert set(self.make_and_open().mailboxes()) - {"INBOX"} == names
+        assert set(store.mailboxes(["lists/python", "nowhere"])) == {"lists/python"}
+
+    def make_and_open(self) -> Store:
+        """Look at the store anew."""
+        store = self.make_store()
+        assert store.open()
+        return store
+
+    def test_names_that_are_paths_are_refused(self, store: Store) -> None:
+        """No name leads out of the store."""
+        for name in ("../out", "a/../../out", "/etc", "a//b", "", ".", "..", "nul\0"):
+            with pytest.raises((OSError, Exception)):
+                store.make_mailbox(name)
+        assert set(store.mailboxes()) - {"INBOX"} == {"box"}
+
+    def test_mailbox_is_renamed(self, store: Store, mailbox: Mailbox) -> None:
+        """A renamed mailbox keeps messages, keys and identity."""
+        key = add(mailbox, body(), frozenset({SEEN}))
+        mailbox.close()
+        identity = store.mailboxes()["box"].identity
+        store.rename_mailbox("box", "new name")
+        found = store.mailboxes()
+        assert "box" not in found
+        assert found["new name"].identity == identity or not self.renames
+        assert whole(store.open_mailbox("new name")).present == {key: frozenset({SEEN})}
+
+    def test_mailbox_is_removed(self, store: Store, mailbox: Mailbox) -> None:
+        """Only an empty mailbox is removed."""
+        key = add(mailbox, body())
+        with pytest.raises(NotEmptyError):
+            store.remove_mailbox("box")
+        assert list(whole(mailbox).present) == [key]
+        list(mailbox.remove([key]))
+        mailbox.close()
+        store.remove_mailbox("box")
+        assert "box" not in self.make_and_open().mailboxes()
+        store.make_mailbox("box")
+        assert whole(store.open_mailbox("box")).present == {}
+
+    def test_mailbox_that_is_not_there(self, store: Store) -> None:
+        """Opening a mailbox that is not there is told as an error of this mailbox."""
+        with pytest.raises((OSError, Exception)):
+            store.open_mailbox("nowhere").scan(None)

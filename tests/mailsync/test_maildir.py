@@ -1,0 +1,253 @@
+"""The Maildir store: the contract in both layouts, and what only Maildirs have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
+from mswatch.mailsync.stores.contract import Message, NotRead, Store
+from mswatch.mailsync.stores.maildir import MaildirStore
+from mswatch.names import NameForm
+from tests.mailsync.contract import StoreContract, add, bodies, body, whole
+
+LONG_AGO_NS = 1_600_000_000_000_000_000
+FORMS = {"maildir++": NameForm(".", "utf-7"), "nested": NameForm("/", "utf-7")}
+
+
+def make_old(root: Path) -> None:
+    """Give all directories a time of long ago, a different one each time."""
+    make_old.count += 1  # type: ignore[attr-defined]
+    for directory in [root, *root.rglob("*")]:
+        if directory.is_dir() or directory.name == "dovecot-keywords":
+            moment = LONG_AGO_NS + make_old.count * 10**9  # type: ignore[attr-defined]
+            os.utime(directory, ns=(moment, moment))
+
+
+make_old.count = 0  # type: ignore[attr-defined]
+
+
+class MaildirContract(StoreContract):
+    """The contract on a Maildir tree."""
+
+    kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "$Junk", "work"})
+    layout = "maildir++"
+
+    @pytest.fixture(autouse=True)
+    def root(self, tmp_path: Path) -> Path:
+        """Where the store is."""
+        self._root = tmp_path / "mail"
+        return self._root
+
+    def make_store(self) -> Store:
+        return MaildirStore("near", self._root, self.layout, FORMS[self.layout])
+
+    def settle(self) -> None:
+        make_old(self._root)
+
+
+class TestMaildirPlusPlus(MaildirContract):
+    """Mailboxes side by side."""
+
+
+class TestNested(MaildirContract):
+    """Mailboxes inside each other."""
+
+    layout = "nested"
+
+
+def names(directory: Path) -> list[str]:
+    """Return what is in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A Maildir++ store whose INBOX is there."""
+    for part in ("tmp", "cur", "new"):
+        (tmp_path / part).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def store(root: Path) -> MaildirStore:
+    """The store."""
+    store = MaildirStore("near", root, "maildir++", FORMS["maildir++"])
+    assert store.open()
+    return store
+
+
+def test_key_is_the_unique_part(store: MaildirStore, root: Path) -> None:
+    """What Dovecot and mbsync append to names does not change the key, nor do flags."""
+    for name in ("new/1.host", "cur/2.host,S=12,W=13:2,S", "cur/3.host,U=7:2,", "cur/4.host:1,x"):
+        (root / name).write_bytes(body())
+    assert whole(store.open_mailbox("INBOX")).present.keys() == {b"1.host", b"2.host", b"3.host", b"4.host"}
+
+
+def test_names_that_clash_up_to_the_comma(store: MaildirStore, root: Path) -> None:
+    """Messages that differ only behind a comma are two messages."""
+    data = {name: body() for name in ("1.host,a=1:2,", "1.host,a=2:2,S", "2.host:2,")}
+    for name, each in data.items():
+        (root / "cur" / name).write_bytes(each)
+    mailbox = store.open_mailbox("INBOX")
+    keys = list(whole(mailbox).present)
+    assert sorted(keys) == [b"1.host,a=1", b"1.host,a=2", b"2.host"]
+    assert set(bodies(mailbox, keys).values()) == set(data.values())
+
+
+def test_any_bytes_in_names(store: MaildirStore, root: Path) -> None:
+    """A message whose name holds any byte is carried like others."""
+    names = [bytes([byte]) + b"x" for byte in range(1, 256) if byte not in b"/."]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(root) + b"/cur/" + name)).write_bytes(b"Subject: " + name.hex().encode())
+    mailbox = store.open_mailbox("INBOX")
+    keys = list(whole(mailbox).present)
+    assert len(bodies(mailbox, keys)) == len(names)
+
+
+def test_what_is_no_message_is_passed_over(store: MaildirStore, root: Path) -> None:
+    """FIFOs, directories, dangling links and hidden files hold nobody up."""
+    os.mkfifo(root / "cur" / "fifo:2,")
+    (root / "cur" / "directory").mkdir()
+    (root / "cur" / "dangling:2,S").symlink_to("nowhere")
+    (root / "cur" / "circle:2,S").symlink_to("circle:2,S")
+    (root / "cur" / ".hidden").write_bytes(body())
+    (root / "cur" / "linked:2,").symlink_to(root / "elsewhere")
+    (root / "elsewhere").write_bytes(body())
+    (root / "cur" / "real:2,").write_bytes(body())
+    mailbox = store.open_mailbox("INBOX")
+    answers = {each.key: each for each in mailbox.read(list(whole(mailbox).present))}
+    read = {key for key, each in answers.items() if isinstance(each, Message)}
+    refused = {key: each for key, each in answers.items() if isinstance(each, NotRead)}
+    assert read == {b"real", b"linked"}
+    assert refused.keys() == {b"fifo", b"directory", b"dangling", b"circle"}
+    assert all(each.lasting for each in refused.values())
+
+
+def test_unreadable_message_is_told(store: MaildirStore, root: Path) -> None:
+    """A message that cannot be read is there, and may be readable later."""
+    (root / "cur" / "1:2,").write_bytes(body())
+    (root / "cur" / "1:2,").chmod(0)
+    mailbox = store.open_mailbox("INBOX")
+    (answer,) = mailbox.read(list(whole(mailbox).present))
+    assert isinstance(answer, NotRead)
+    assert not answer.lasting
+
+
+def test_message_renamed_meanwhile_is_found(store: MaildirStore, root: Path) -> None:
+    """What somebody renames after the scan is read, flagged and removed all the same."""
+    for number in range(4):
+        (root / "new" / f"{number}.host").write_bytes(body())
+    mailbox = store.open_mailbox("INBOX")
+    whole(mailbox)
+    for number in range(4):
+        (root / "new" / f"{number}.host").rename(root / "cur" / f"{number}.host,S=1:2,F")
+    assert len(bodies(mailbox, [b"0.host"])) == 1
+    assert dict(mailbox.set_flags({b"1.host": frozenset({SEEN})})) == {b"1.host": frozenset({SEEN})}
+    assert list(mailbox.remove([b"2.host"])) == [b"2.host"]
+    assert (names(root / "cur")) == ["0.host,S=1:2,F", "1.host,S=1:2,S", "3.host,S=1:2,F"]
+
+
+def test_unknown_letters_are_kept(store: MaildirStore, root: Path) -> None:
+    """Letters in a name that mean nothing to us are left where they are."""
+    (root / "cur" / "1.host:2,FXz").write_bytes(body())
+    mailbox = store.open_mailbox("INBOX")
+    assert whole(mailbox).present == {b"1.host": frozenset({FLAGGED})}
+    list(mailbox.set_flags({b"1.host": frozenset({SEEN})}))
+    assert names(root / "cur") == ["1.host:2,SXz"]
+
+
+def test_keywords_as_dovecot_has_them(store: MaildirStore, root: Path) -> None:
+    """Letters stand for the names in dovecot-keywords; new names get the next letter, and none is changed."""
+    (root / "dovecot-keywords").write_text("0 $Junk\n2 work\n")
+    (root / "cur" / "1.host:2,Sac").write_bytes(body())
+    mailbox = store.open_mailbox("INBOX")
+    assert whole(mailbox).present == {b"1.host": frozenset({SEEN, "$Junk", "work"})}
+    list(mailbox.set_flags({b"1.host": frozenset({"work", "later"})}))
+    assert names(root / "cur") == ["1.host:2,cd"]
+    assert (root / "dovecot-keywords").read_text() == "0 $Junk\n2 work\n3 later\n"
+
+
+def test_there_is_room_for_26_keywords(store: MaildirStore, root: Path) -> None:
+    """The 27th keyword is not kept, and the answer says so."""
+    keywords = frozenset(f"k{number:02}" for number in range(30))
+    mailbox = store.open_mailbox("INBOX")
+    key = add(mailbox, body(), keywords)
+    kept = whole(mailbox).present[key]
+    assert kept is not None
+    assert len(kept) == 26
+    assert kept < keywords
+
+
+def test_keywords_as_courier_has_them(store: MaildirStore, root: Path) -> None:
+    """Courier's list is read, what is newer in a message's own file too; we write such files."""
+    directory = root / "courierimapkeywords"
+    directory.mkdir()
+    (directory / ":list").write_text("work\n$Junk\n\n1.host:0 1\n2.host:1\n")
+    (directory / "2.host").write_text("later\n")
+    for number in (1, 2, 3):
+        (root / "cur" / f"{number}.host:2,S").write_bytes(body())
+    mailbox = store.open_mailbox("INBOX")
+    assert whole(mailbox).present == {
+        b"1.host": frozenset({SEEN, "work", "$Junk"}),
+        b"2.host": frozenset({SEEN, "later"}),
+        b"3.host": frozenset({SEEN}),
+    }
+    wanted = frozenset({SEEN, "new"})
+    assert dict(mailbox.set_flags({b"3.host": wanted})) == {b"3.host": wanted}
+    assert (directory / "3.host").read_text() == "new\n"
+    assert whole(store.open_mailbox("INBOX")).present[b"3.host"] == wanted
+
+
+def test_mark_of_a_fresh_directory_is_not_given(store: MaildirStore, root: Path) -> None:
+    """A directory that changed just now, or whose time lies ahead, has no mark."""
+    mailbox = store.open_mailbox("INBOX")
+    add(mailbox, body())
+    assert mailbox.scan(None).mark is None
+    make_old(root)
+    assert mailbox.scan(None).mark is not None
+    ahead = 4_000_000_000_000_000_000
+    os.utime(root / "cur", ns=(ahead, ahead))
+    assert mailbox.scan(None).mark is None
+
+
+def test_store_that_is_not_there(tmp_path: Path) -> None:
+    """A missing directory is told from one that holds nothing."""
+    missing = MaildirStore("near", tmp_path / "missing", "nested", FORMS["nested"])
+    assert not missing.open()
+    missing.make()
+    assert missing.open()
+    assert missing.mailboxes() == {}
+
+
+def test_twins_are_told(store: MaildirStore, root: Path) -> None:
+    """Of two directories with one canonical name one is synced, and the other one is named."""
+    for name in (".Entwürfe", ".Entw&APw-rfe"):
+        for part in ("tmp", "cur", "new"):
+            (root / name / part).mkdir(parents=True)
+    assert set(store.mailboxes()) == {"INBOX", "Entwürfe"}
+    assert "Entw" in store.notes[0]
+
+
+def test_circle_of_links_ends(tmp_path: Path) -> None:
+    """A link that leads back into the tree does not make it infinite."""
+    for part in ("tmp", "cur", "new"):
+        (tmp_path / "box" / part).mkdir(parents=True)
+    (tmp_path / "box" / "again").symlink_to(tmp_path)
+    nested = MaildirStore("near", tmp_path, "nested", FORMS["nested"])
+    assert set(nested.mailboxes()) == {"box"}
+
+
+def test_removing_a_mailbox_keeps_those_below(tmp_path: Path) -> None:
+    """In the nested layout only the mailbox itself goes, and nothing that is not ours."""
+    nested = MaildirStore("near", tmp_path, "nested", FORMS["nested"])
+    nested.make_mailbox("a")
+    nested.make_mailbox("a/b")
+    (tmp_path / "a" / "dovecot.index").touch()
+    nested.remove_mailbox("a")
+    assert set(nested.mailboxes()) == {"a/b"}
+    (tmp_path / "a" / "b" / "notes.txt").touch()
+    nested.remove_mailbox("a/b")
+    assert names(tmp_path / "a" / "b") == ["notes.txt"]
