@@ -51,6 +51,11 @@ class Sync:
         """Whether the command is the old way of guarding a syncer, which we leave alone then."""
         return PurePath(self.command[0]).name == "socketwatch"
 
+    @property
+    def leaves_both_equal(self) -> bool:
+        """Whether what its own process changes is on both sides when it has succeeded."""
+        return self.kind != "command"
+
 
 @dataclass(frozen=True)
 class Account:

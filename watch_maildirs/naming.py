@@ -39,3 +39,9 @@ def mailbox_name(layout: str, entries: Tuple[str, ...]) -> str:
     if not entries:
         return INBOX
     return "/".join(entries) if layout == NESTED else entries[0][1:]
+
+
+def folders_called(layout: str, name: str) -> Tuple[Tuple[str, ...], ...]:
+    """Return the entries of all directories that ``mailbox_name`` gives this name: one, or for INBOX two."""
+    folder = tuple(name.split("/")) if layout == NESTED else ("." + name,)
+    return ((), folder) if name == INBOX else (folder,)

@@ -38,7 +38,7 @@ class ChildLauncher:
 
     def start(self, job: Job) -> Child:
         """Start a job; OSError if it cannot be."""
-        return Child(
+        child = Child(
             job.argv,
             on_stdout=job.on_stdout,
             on_stderr=job.on_stderr,
@@ -47,6 +47,8 @@ class ChildLauncher:
             stdin_pipe=job.role == "watcher",
             dies_with_us=job.role == "watcher",
         )
+        job.on_pid(child.pid)
+        return child
 
 
 class Child:

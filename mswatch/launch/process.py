@@ -30,6 +30,7 @@ class Job:
         on_stderr: the same for its standard error.
         keep: a descriptor that it inherits, or None.
         environment: what it has in its environment besides that of the service.
+        on_pid: called with its number, before it does anything.
     """
 
     role: Literal["watcher", "run"]
@@ -39,6 +40,7 @@ class Job:
     on_stderr: Reader
     keep: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    on_pid: Callable[[int], object] = lambda _: None
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ class Unit:
             self._stdin = None
         self._pipes = [PipeReader(out, self.job.on_stdout), PipeReader(err, self.job.on_stderr)]
         self._pid = pid
+        self.job.on_pid(pid)
         self._attached.set_result(True)
         try:
             self._pidfd = os.pidfd_open(pid)

@@ -45,7 +45,7 @@ async def _check_store(store: Store, environment: Mapping[str, str], log: Log) -
         for event in events:
             told.put_nowait(event)
 
-    watching = Watching(store, ChildLauncher(environment), tell, log)
+    watching = Watching(store, ChildLauncher(environment), tell, lambda *_: (), log)
     watching.start()
     what = f"store {store.name}"
     try:

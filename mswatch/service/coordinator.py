@@ -17,7 +17,7 @@ from random import SystemRandom
 from typing import Any, TextIO
 
 from mswatch import messages
-from mswatch.account import Account
+from mswatch.account import Account, Store
 from mswatch.control import Server
 from mswatch.core import effects as ef
 from mswatch.core import events as ev
@@ -32,6 +32,7 @@ from mswatch.notify import Notifier
 from mswatch.paths import runtime_directory, state_directory
 from mswatch.service.answering import Answering
 from mswatch.service.clock import now
+from mswatch.service.echoes import Listener
 from mswatch.service.running import Running
 from mswatch.service.status import Counters, count_of, pending_lines, summary
 from mswatch.service.tasks import spawn
@@ -77,7 +78,7 @@ class Coordinator:
         self._record = record
         seed = SystemRandom().randrange(1 << 30)
         self.engine = Engine(account.policy, seed)
-        self.watchings = {store.name: Watching(store, launcher, self.feed, log) for store in account.stores}
+        self.watchings = {store.name: self._watching(store) for store in account.stores}
         self.running: Running | None = None
         self._answering = Answering(self)
         self._timer: asyncio.TimerHandle | None = None
@@ -104,6 +105,7 @@ class Coordinator:
         self._run_lock = run_lock(self.account.name, self._environment)
         path = socket_path(self.account.name, self._environment)
         server = Server(path, self._answering.on_request, self._loop)
+        self.echoes = Listener(path.with_suffix(".echo"), self._loop)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGUSR1, self._show_pending)
@@ -116,6 +118,7 @@ class Coordinator:
             self.feed([ev.ServiceStarted()])
             await self._end.wait()
         finally:
+            self.echoes.close()
             server.close()
             lock.release()
         if self._bug is not None:
@@ -127,6 +130,9 @@ class Coordinator:
         error = context.get("exception")
         self._bug = error if isinstance(error, Exception) else RuntimeError(str(context.get("message")))
         self._end.set()
+
+    def _watching(self, store: Store) -> Watching:
+        return Watching(store, self.launcher, self.feed, lambda *change: self.echoes.news(*change), self.log)
 
     # Events in.
 
@@ -184,7 +190,7 @@ class Coordinator:
             if store.name in self.watchings:
                 self.watchings[store.name].store = store
             else:
-                self.watchings[store.name] = Watching(store, self.launcher, self.feed, self.log)
+                self.watchings[store.name] = self._watching(store)
         self.account = account
         spawn(self._limit_runs())
         self.feed([ev.PolicyChanged(account.policy, changed)])
@@ -250,8 +256,15 @@ class Coordinator:
     def _start_run(self, number: int, mailboxes: tuple[str, ...] | None) -> None:
         fields = {"run": str(number)} | ({"mailbox": ", ".join(mailboxes)} if mailboxes else {})
         self.running = Running(
-            self.account.sync, self.launcher, self._environment, self._run_lock, self.log, **fields
+            self.account.sync,
+            self.launcher,
+            self._environment,
+            self._run_lock,
+            self.log,
+            self.echoes,
+            **fields,
         )
+        self.echoes.begin(mailboxes)
         spawn(self._run(self.running, number, mailboxes, fields))
 
     async def _run(
@@ -273,7 +286,8 @@ class Coordinator:
             self.log.tell(messages.RUN_STOPPED, f"Sync ended with the service {took}", **fields)
         else:
             self.log.tell(messages.RUN_FAILED, f"Sync errored: {detail} {took}", **fields)
-        self.feed([ev.RunFinished(number, result, detail)])
+        found = self.echoes.end(succeeded=result is ev.Result.SUCCESS and not self._dry)
+        self.feed([*found, ev.RunFinished(number, result, detail)])
 
     def _show_pending(self) -> None:
         for line in pending_lines(self.engine):

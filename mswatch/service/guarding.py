@@ -12,30 +12,32 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
 from mswatch.launch.process import CAPPED, HUNG, End
 from mswatch.socketwatch.idle import Reason, Watch
 from mswatch.socketwatch.notify import notify_socket
-from mswatch.socketwatch.preload import shim_environment, shim_path
-
-
-@cache
-def _shim() -> Path | None:
-    return shim_path()
+from mswatch.socketwatch.preload import shim_environment
 
 
 class Guard:
     """The guard of one call of the syncer, from before its start to its end."""
 
     def __init__(
-        self, environment: Mapping[str, str], idle_limit_s: float, hard_cap_s: float, end: Callable[[], None]
+        self,
+        environment: Mapping[str, str],
+        shim: Path | None,
+        echo_socket: str | None,
+        idle_limit_s: float,
+        hard_cap_s: float,
+        end: Callable[[], None],
     ) -> None:
         """Listen for reports.
 
         Args:
             environment: what the syncer gets otherwise.
+            shim: see ``shim_path``.
+            echo_socket: where the shim tells what the syncer changed, if anybody wants to know.
             idle_limit_s: how long it may be silent; 0: for ever.
             hard_cap_s: how long it may run; 0: for ever.
             end: ends it.
@@ -50,7 +52,9 @@ class Guard:
         self._watch = Watch(idle_limit_s or math.inf, hard_cap_s or None, self._loop.time())
         self._reason: Reason | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.environment = shim_environment(environment, _shim(), notify_socket=self._socket.path)
+        self.environment = shim_environment(
+            environment, shim, notify_socket=self._socket.path, echo_socket=echo_socket
+        )
         self.never_spoke = False
         self._loop.add_reader(self._socket, self._on_report)
         self._arm()

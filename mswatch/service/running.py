@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import cache
 
 from mswatch import messages
 from mswatch.account import Sync
@@ -17,6 +18,7 @@ from mswatch.launch.process import End, Job, Launcher, Process, Words, end_of
 from mswatch.lines import Lines
 from mswatch.locks import Lock
 from mswatch.logs import Log
+from mswatch.service.echoes import Listener
 from mswatch.service.guarding import Guard
 from mswatch.socketwatch import shim_environment, shim_path
 from mswatch.syncers import plan
@@ -28,6 +30,7 @@ _RESULTS = {"": Result.FAILED, "hung": Result.HUNG, "cap": Result.CAPPED}
 _SPARE_BYTES = (
     8192  # of the kernel's limit for arguments and environment (execve(2)), for what it adds itself
 )
+_find_shim = cache(shim_path)
 _WAIT_FOR_LOCK = "import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX)"
 
 
@@ -41,6 +44,7 @@ class Running:
         environment: Mapping[str, str],
         lock: Lock,
         log: Log,
+        echoes: Listener | None = None,
         **fields: str,
     ) -> None:
         self._sync = sync
@@ -49,6 +53,7 @@ class Running:
         self._fields = fields  # of its records
         self._lock = lock
         self._log = log
+        self._echoes = echoes if sync.leaves_both_equal else None
         self._process: Process | None = None
         self._stopped = False
 
@@ -119,9 +124,18 @@ class Running:
         sync = self._sync
         if sync.guards_itself:
             return await self._ends(call, self._launcher)
+        echo_socket = self._echoes.address if self._echoes is not None else None
         if self._launcher.guards_runs:
-            return await self._ends(call, self._launcher, shim_environment(self._environment, shim_path()))
-        guard = Guard(self._environment, sync.idle_limit_s, sync.hard_cap_s, self._end_process)
+            added = shim_environment(self._environment, _find_shim(), echo_socket=echo_socket)
+            return await self._ends(call, self._launcher, added)
+        guard = Guard(
+            self._environment,
+            _find_shim(),
+            echo_socket,
+            sync.idle_limit_s,
+            sync.hard_cap_s,
+            self._end_process,
+        )
         try:
             end = await self._ends(call, self._launcher, guard.environment)
         except OSError:
@@ -150,12 +164,17 @@ class Running:
                 on_stderr=lambda data: self._on_output(program, outputs[1], data),
                 keep=self._lock.fileno(),
                 environment=environment or {},
+                on_pid=self._on_pid,
             )
         )
         try:
             return await self._process.wait()
         finally:
             self._process = None
+
+    def _on_pid(self, pid: int) -> None:
+        if self._echoes is not None:
+            self._echoes.believe(pid)
 
     def _on_output(self, program: str, lines: Lines, data: bytes) -> None:
         found = lines.feed(data)

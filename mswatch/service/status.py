@@ -58,6 +58,7 @@ def status(coordinator: Coordinator, now: float) -> Json:
             "succeeded": counters.succeeded,
             "failed": counters.failed,
         },
+        "echoes": coordinator.echoes.count,
         "running": None
         if run is None
         else {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mswatch import messages
 from mswatch.account import Store
-from mswatch.core.events import Event, MailboxChanged, StoreChanged, WatcherEnded, WatcherReady
+from mswatch.core.events import Event, StoreChanged, WatcherEnded, WatcherReady
 from mswatch.launch.process import Job, Launcher, Process
 from mswatch.lines import Lines
 from mswatch.logs import Log
@@ -23,12 +23,18 @@ class Watching:
     """The watcher of one store; ``tell`` takes what it says, as events."""
 
     def __init__(
-        self, store: Store, launcher: Launcher, tell: Callable[[list[Event]], None], log: Log
+        self,
+        store: Store,
+        launcher: Launcher,
+        tell: Callable[[list[Event]], None],
+        news: Callable[[Store, Changed], Sequence[Event]],
+        log: Log,
     ) -> None:
         self.store = store
         self.note = ""  # the last thing it wanted people to know since its start
         self._launcher = launcher
         self._tell = tell
+        self._news = news
         self._log = log
         self._process: Process | None = None
         self._silence: asyncio.TimerHandle | None = None
@@ -88,8 +94,8 @@ class Watching:
         match word:
             case Ready():
                 return [WatcherReady(name)]
-            case Changed(mailbox, gone):
-                return [MailboxChanged(name, mailbox, gone)]
+            case Changed():
+                return [*self._news(self.store, word)]
             case AnythingChanged(reason):
                 if reason:
                     text = f"{name} watcher printed {reason}: taken as a change of any mailbox"

@@ -8,10 +8,10 @@
    directory it is in is called cur or new.  Records may be missing, never invented: a path that cannot be
    told for certain, as one with "..", is left out.
 
-   A synchroniser makes many changes in a moment, and the listener's queue may be short
-   (net.unix.max_dgram_qlen is 10 where systemd has not raised it).  So there is at most one datagram for each
-   tick of the coarse clock; what comes within a tick goes with the next change, or when the program ends.
-   When there is no room for more records they are lost, which costs a second run. */
+   Nobody asks before the run has ended, so that records are gathered and sent when there are many, or when the
+   program ends: a datagram for each change would cost a synchroniser some per cent of its time.  When there is
+   no room for more records (net.unix.max_dgram_qlen is 10 where systemd has not raised it) they are lost,
+   which costs a second run. */
 
 #define _GNU_SOURCE
 #include "shim.h"
@@ -29,7 +29,6 @@ static atomic_bool is_on;
 static atomic_flag is_taken = ATOMIC_FLAG_INIT; /* the records below; who finds them taken drops its own */
 static char records[32768];
 static size_t used;
-static unsigned sent_ms;
 
 bool echo_is_wanted(void)
 {
@@ -127,7 +126,6 @@ static void send_records(void)
 {
     if (used == 0)
         return;
-    sent_ms = now_ms();
     int error = send_datagram(&service, records, used);
     if (error == 0)
         used = 0;
@@ -142,7 +140,7 @@ static void record(const char *what, int directory, const char *path)
     if (atomic_flag_test_and_set(&is_taken))
         return;
     append(what, directory, path);
-    if (now_ms() != sent_ms || used > sizeof records / 2)
+    if (used > sizeof records / 2)
         send_records();
     atomic_flag_clear(&is_taken);
     errno = saved_errno;

@@ -40,7 +40,7 @@ static struct stat outputs[2];        /* what standard output and error were; st
 
 /* Milliseconds; wraps around after 49 days, which differences do not mind.  The coarse clock costs no system
    call on any machine. */
-unsigned now_ms(void)
+static unsigned now_ms(void)
 {
     struct timespec now;
 

@@ -28,9 +28,6 @@
 
 #define QUIETLY __attribute__((visibility("hidden")))
 
-/* Milliseconds that wrap around; progress.c. */
-QUIETLY unsigned now_ms(void);
-
 /* Say what a descriptor moved, or that the mail store changed; progress.c. */
 QUIETLY void progress_on(int fd);
 QUIETLY void progress(void);

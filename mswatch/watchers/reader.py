@@ -10,7 +10,8 @@ watcher whose first line is not empty speaks another language and is given up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mswatch.lines import Lines
@@ -28,10 +29,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Changed:
-    """A mailbox, by its canonical name, changed; or it is gone."""
+    """A mailbox, by its canonical name, changed; or it is gone.
+
+    ``files`` are the names that changed in it (``new/1700.M1.host``); empty: it is not known which.
+    """
 
     mailbox: str
     gone: bool = False
+    files: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class WatcherReader:
         if lines and not self._ready:
             words.append(self._first(lines.pop(0)))
         if not self._unreadable:
-            words += _last_of_each([word for line in _last_of_each(lines) for word in self._words(line)])
+            words += _merged(word for line in _last_of_each(lines) for word in self._words(line))
         return words
 
     def _first(self, line: bytes | None) -> Word:
@@ -104,10 +109,23 @@ class WatcherReader:
             return [Note(change.file)]
         if change.kind == protocol.ALL:
             return [AnythingChanged()]
-        return [self._changed(change.mailbox, gone=change.kind == protocol.GONE)]
+        return [self._changed(change.mailbox, change.file, gone=change.kind == protocol.GONE)]
 
-    def _changed(self, own: str, *, gone: bool = False) -> Changed:
-        return Changed(canonical(own, self._names), gone)
+    def _changed(self, own: str, file: str = "", *, gone: bool = False) -> Changed:
+        return Changed(canonical(own, self._names), gone, frozenset([file] if file else []))
+
+
+def _merged(words: Iterable[Word]) -> list[Word]:
+    """Return each word once, where it came last, and the files of a mailbox together."""
+    merged: dict[Word, Word] = {}
+    for word in words:
+        key = word if not isinstance(word, Changed) else Changed(word.mailbox, word.gone)
+        before = merged.pop(key, None)
+        if isinstance(word, Changed) and isinstance(before, Changed):
+            both_known = word.files and before.files
+            word = replace(word, files=word.files | before.files if both_known else frozenset())
+        merged[key] = word
+    return list(merged.values())
 
 
 def _last_of_each(things: list[T]) -> list[T]:

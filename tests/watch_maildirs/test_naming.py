@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watch_maildirs.naming import MAILDIR_PLUS_PLUS, NESTED, holds_folders, mailbox_name, may_be_folder
+from watch_maildirs.naming import (
+    LAYOUTS,
+    MAILDIR_PLUS_PLUS,
+    NESTED,
+    folders_called,
+    holds_folders,
+    mailbox_name,
+    may_be_folder,
+)
 
 names = st.text(st.characters(exclude_characters="/\0"), min_size=1).filter(
     lambda name: name not in (".", "..")
@@ -50,3 +58,13 @@ def test_names_differ(paths: set[tuple[str, ...]]) -> None:
     assert len({mailbox_name(NESTED, path) for path in paths}) == len(paths)
     plus_plus = {("." + path[0],) for path in paths}
     assert len({mailbox_name(MAILDIR_PLUS_PLUS, path) for path in plus_plus}) == len(plus_plus)
+
+
+@given(st.sampled_from(LAYOUTS), st.lists(names, max_size=3).map(tuple))
+def test_names_lead_back(layout: str, entries: tuple[str, ...]) -> None:
+    """Among the directories with a name is the one that it came from; they all have it."""
+    if layout == MAILDIR_PLUS_PLUS:
+        entries = tuple("." + entry for entry in entries[:1])
+    name = mailbox_name(layout, entries)
+    assert entries in folders_called(layout, name)
+    assert {mailbox_name(layout, folder) for folder in folders_called(layout, name)} == {name}

@@ -51,11 +51,19 @@ def test_repeats_in_one_piece_are_one() -> None:
     assert read(b"\na\nb\na\n") == [Ready(), Changed("b"), Changed("a")]
 
 
+def test_files_of_a_mailbox_come_together() -> None:
+    """Several names of one mailbox are one change, unless it is not known which."""
+    lines = b"a\tcontent\tnew/1\nb\tcontent\tcur/2\na\tcontent\tcur/1\nb\tcontent\t\n"
+    words = read(b"\n" + lines, long_lines=True)
+
+    assert words == [Ready(), Changed("a", files=frozenset(["new/1", "cur/1"])), Changed("b")]
+
+
 def test_a_removal_that_is_followed_by_a_change_is_none() -> None:
     """The last word on a mailbox is the one that is told last."""
     words = read(b"\n\na\tgone\t\n"[1:] + b"a\tcontent\tnew/1\n", long_lines=True)
 
-    assert words[-1] == Changed("a")
+    assert words[-1] == Changed("a", files=frozenset(["new/1"]))
 
 
 def test_the_long_form() -> None:
@@ -64,7 +72,7 @@ def test_the_long_form() -> None:
 
     assert read(data, long_lines=True) == [
         Ready(),
-        Changed("INBOX"),
+        Changed("INBOX", files=frozenset(["new/1.x"])),
         Changed("old", gone=True),
         AnythingChanged(),
         Note("polling"),
