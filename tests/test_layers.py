@@ -19,8 +19,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Modules that compute and do nothing else.
 PURE_STANDARD = {
-    *("__future__", "abc", "base64", "binascii", "bisect", "collections", "copy", "dataclasses", "datetime"),
+    *("__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "copy", "dataclasses"),
     *(
+        "datetime",
         "enum",
         "functools",
         "hashlib",
@@ -33,7 +34,7 @@ PURE_STANDARD = {
         "random",
         "re",
     ),
-    *("string", "struct", "types", "typing", "unicodedata"),
+    *("string", "struct", "types", "typing", "unicodedata", "zlib"),
 }
 
 # What the pure parts may import beside these.

@@ -1,0 +1,1 @@
+"""Tests of the pure IMAP package: no server, no socket, no clock."""
