@@ -200,7 +200,7 @@ class StoreContract:
         """A key that is gone is no error, whatever is asked of it."""
         here, gone = add(mailbox, body()), add(mailbox, body())
         list(mailbox.remove([gone]))
-        assert [key for key, _ in mailbox.headers([gone, here])] == [here]
+        assert [each[0] for each in mailbox.headers([gone, here]) if not isinstance(each, NotRead)] == [here]
         assert [each.key for each in mailbox.read([gone, here])] == [here]
         wanted = dict.fromkeys([gone, here], frozenset({SEEN}))
         assert [key for key, _ in mailbox.set_flags(wanted)] == [here]
@@ -224,7 +224,9 @@ class StoreContract:
     def test_headers(self, mailbox: Mailbox) -> None:
         """The header is given without the body."""
         key = add(mailbox, body("a subject", size=100_000))
-        ((_, header),) = mailbox.headers([key])
+        (answer,) = mailbox.headers([key])
+        assert not isinstance(answer, NotRead)
+        header = answer[1]
         assert b"Subject: a subject" in header
         assert b"a line of text" not in header
 

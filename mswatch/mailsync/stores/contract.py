@@ -140,7 +140,7 @@ class Mailbox(ABC):
         return keys
 
     @abstractmethod
-    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
+    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         """Give the header of each message, in any order; at least the fields in ``pairing.FIELDS``."""
 
     @abstractmethod
@@ -157,6 +157,10 @@ class Mailbox(ABC):
         The engine writes them down first.  After a crash a message under such a key is the one that
         was meant; where a store cannot choose, it is found by its content among those that are new.
         """
+
+    def discard(self, keys: Sequence[Key]) -> None:
+        """Clear up what a run that was cut off may have left of messages with these proposed keys."""
+        return
 
     @abstractmethod
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:

@@ -359,10 +359,12 @@ class _MaildirMailbox(Mailbox):
         flags = {_LETTERS[letter] for letter in letters if letter in _LETTERS}
         return frozenset(flags | {name for letter in letters if (name := self._keywords.name(letter))})
 
-    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
+    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         for key in keys:
             fd = self._open(key)
-            if isinstance(fd, int):
+            if isinstance(fd, NotRead):
+                yield fd
+            elif fd is not None:
                 try:
                     yield key, _header(fd)
                 finally:
@@ -403,12 +405,16 @@ class _MaildirMailbox(Mailbox):
                 return act(path)
             except FileNotFoundError:
                 paths = self._list()
-                if paths.get(key) == path and os.path.lexists(path):
+                if paths.get(key) == path and os.path.islink(path):
                     return NotRead(key, f"{_shown(path)} is a link that leads nowhere", lasting=True)
         return NotRead(key, f"{_shown(path or key)} is renamed all the time")
 
     def propose(self, count: int) -> Sequence[Key]:
         return [self._names.next() for _ in range(count)]
+
+    def discard(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            _remove_quietly(os.unlink, self._tmp + key)
 
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
         written: list[tuple[Message, Key, Flags]] = []

@@ -1,0 +1,93 @@
+"""What is different in a mailbox: two scans against the rows of the state.  Pure.
+
+The loop over all rows is the one place whose cost grows with the size of a mailbox rather than with what
+changed, so it does little for a row without a change: two look-ups and two comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mswatch.mailsync.decide import SIDES, Side
+from mswatch.mailsync.flags import NONE, Flags, from_text
+from mswatch.mailsync.state import Row
+from mswatch.mailsync.stores.contract import Key, Scan
+
+RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
+
+
+@dataclass
+class Seen:
+    """One side of a row: the flags now (None: gone) and whether that is news."""
+
+    row: Row
+    near: Flags | None
+    far: Flags | None
+
+
+@dataclass
+class Difference:
+    """What is different: rows with any news by number, and messages without a row, by side."""
+
+    rows: dict[int, Seen] = field(default_factory=dict)
+    new: dict[Side, dict[Key, Flags]] = field(default_factory=dict)
+    total: int = 0  # rows that both sides had
+
+    def gone(self, side: Side) -> list[Key]:
+        """Return the keys that a side had and a scan did not find."""
+        found = []
+        for seen in self.rows.values():
+            key, now = (seen.row.near, seen.near) if side == "near" else (seen.row.far, seen.far)
+            if key is not None and now is None:
+                found.append(key)
+        return found
+
+    def keep(self, side: Side, keys: set[Key]) -> None:
+        """Take back that these messages are gone: nothing is certain about them."""
+        for seen in self.rows.values():
+            if side == "near" and seen.row.near in keys:
+                seen.near = seen.row.near_flags
+            elif side == "far" and seen.row.far in keys:
+                seen.far = seen.row.far_flags
+
+
+def compare(raw_rows: Sequence[RawRow], scans: dict[Side, Scan]) -> Difference:
+    """Compare what both sides hold with what they agreed on."""
+    difference = Difference()
+    near, far = (_Side(scans[side]) for side in SIDES)
+    for raw in raw_rows:
+        number, near_key, far_key, near_text, far_text = raw
+        near_was = None if near_text is None else from_text(near_text)
+        far_was = None if far_text is None else from_text(far_text)
+        near_now = near_was if near_key is None or near.quiet else near.take(near_key, near_was)
+        far_now = far_was if far_key is None or far.quiet else far.take(far_key, far_was)
+        if near_key is not None and far_key is not None:
+            difference.total += 1
+            if near_now == near_was and far_now == far_was:
+                continue
+        row = Row(number, near_key, far_key, near_was, far_was)
+        difference.rows[number] = Seen(row, near_now, far_now)
+    difference.new = {"near": near.rest(), "far": far.rest()}
+    return difference
+
+
+class _Side:
+    """The messages of one scan, each taken once; what is left is new."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._left = dict(scan.present)
+        self._vanished = set(scan.vanished)
+        self._complete = scan.complete
+        self.quiet = not (scan.complete or scan.present or scan.vanished)
+
+    def take(self, key: Key, was: Flags | None) -> Flags | None:
+        """Return the flags of a known message now; None if it is gone."""
+        if key in self._left:
+            now = self._left.pop(key)
+            return was if now is None else now
+        return None if self._complete or key in self._vanished else was
+
+    def rest(self) -> dict[Key, Flags]:
+        """Return the messages that nobody asked for."""
+        return {key: NONE if flags is None else flags for key, flags in self._left.items()}

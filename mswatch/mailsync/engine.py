@@ -1,0 +1,343 @@
+"""A run: two stores brought into step, all mailboxes or some.
+
+It decides nothing about messages itself (``decide``, ``mailboxes``, ``pairing``, ``safety`` do) and
+touches no message itself (``work`` does).  Its order is what matters here:
+
+1. Look at both stores; refuse if one of them does not look like itself.
+2. Follow renames of mailboxes.
+3. Look at all mailboxes whose marks are not the remembered ones; refuse if a whole store seems to be gone.
+4. Find out which messages were moved, and move their partners.
+5. Copy what is new and agree on flags, mailbox by mailbox.
+6. Only then remove, messages first, then mailboxes.
+
+A mailbox that fails is left for the next run, and others go on.  A store that cannot be reached ends the
+run. Mailboxes that are new are looked at one by one when their turn comes, so that memory does not grow
+with the store.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from functools import partial
+
+from mswatch.errors import TemporaryError, UnavailableError
+from mswatch.mailsync import mailboxes
+from mswatch.mailsync.boxes import Boxes
+from mswatch.mailsync.compare import Seen as SeenMessage
+from mswatch.mailsync.decide import SIDES, Side, other
+from mswatch.mailsync.mailboxes import INBOX, Drop, Remembered, Rename
+from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
+from mswatch.mailsync.safety import StoreSight, judge_store
+from mswatch.mailsync.state import MailboxRow, State
+from mswatch.mailsync.stores.contract import Key, NotEmptyError, Seen, Store
+from mswatch.mailsync.work import Context, Work
+
+Listing = dict[Side, dict[str, Seen]]
+Moves = dict[tuple[str, str], list[tuple[SeenMessage, Key]]]  # by mailboxes from and to
+
+
+class Engine:
+    """Bring two stores into step."""
+
+    def __init__(self, near: Store, far: Store, state: State, options: Options, listener: Listener) -> None:
+        self._stores: dict[Side, Store] = {"near": near, "far": far}
+        self._boxes = Boxes(near, far)
+        self._state = state
+        self._options = options
+        self._listener = listener
+        self._outcome = Outcome()
+        self._context = Context(self._boxes, state, options, listener, self._outcome)
+
+    def run(self, only: Collection[str] | None = None) -> Outcome:
+        """Sync these mailboxes, or all.
+
+        Raises:
+            UnavailableError: A store cannot be reached.
+        """
+        try:
+            self._settle()
+            if self._present():
+                self._sync(only)
+        finally:
+            self._boxes.close()
+            for store in self._stores.values():
+                self._outcome.notes += store.notes
+                store.close()
+        return self._outcome
+
+    def _settle(self) -> None:
+        """Look at everything again when the rules are other ones."""
+        settled_by = self._options.settled_by()
+        if self._state.about("settled_by") != settled_by:
+            with self._state.transaction():
+                self._state.forget_marks()
+                self._state.set_about("settled_by", settled_by)
+
+    # The stores
+
+    def _present(self) -> bool:
+        """Open both stores; make one that never was there; tell whether the run may go on."""
+        there = {side: store.open() for side, store in self._stores.items()}
+        for side in SIDES:
+            if there[side]:
+                continue
+            if not self._believable(side, there=False):
+                return False
+            if not there[other(side)] or not self._options.rules.of(side).create:
+                raise UnavailableError(
+                    f"store {self._stores[side].name} is not there", "make it, or mount it"
+                )
+            self._stores[side].make()
+            self._stores[side].open()
+        return True
+
+    def _believable(
+        self,
+        side: Side,
+        *,
+        there: bool = True,
+        listed: Collection[str] | None = None,
+        gone: int = 0,
+        came: int = 0,
+    ) -> bool:
+        """Tell whether what a store seems to say is believed; take note if not."""
+        if self._options.believe or self._options.rules.restore:
+            return True
+        had = {name for name, row in self._remembered().items() if row.epoch(side) is not None}
+        has = had if listed is None else listed
+        sight = StoreSight(
+            side=side,
+            name=self._stores[side].name,
+            there=there,
+            same=not there or self._state.about(f"{side}_identity") in (b"", self._stores[side].identity()),
+            had_mailboxes=len(had),
+            has_mailboxes=len(has),
+            lost_inbox=INBOX in had and INBOX not in has,
+            had=self._state.count() if gone or not there or not has else 0,  # not cheap
+            gone=gone,
+            came=came,
+        )
+        refusal = judge_store(sight, self._options.largest_share)
+        if refusal is not None:
+            self._outcome.refused.append(refusal)
+        return refusal is None
+
+    def _remembered(self) -> dict[str, MailboxRow]:
+        return {name: row for name, row in self._state.mailboxes().items() if self._options.wants(name)}
+
+    def _list(self, only: Collection[str] | None) -> tuple[Listing, bool]:
+        """List the stores: for some mailboxes only them, if they are there; tell whether all are listed."""
+        if only is not None:
+            listing = self._listing(only)
+            if all(name in listing[side] for name in only for side in SIDES if self._options.wants(name)):
+                return listing, False
+        return self._listing(None), True
+
+    def _listing(self, only: Collection[str] | None) -> Listing:
+        return {
+            side: {n: seen for n, seen in store.mailboxes(only).items() if self._options.wants(n)}
+            for side, store in self._stores.items()
+        }
+
+    # The run
+
+    def _sync(self, only: Collection[str] | None) -> None:
+        listing, everything = self._list(only)
+        names = None if only is None else set(only)
+        if everything:
+            if not all(self._believable(side, listed=listing[side]) for side in SIDES):
+                return
+            renamed = self._follow_renames(listing)
+            if renamed:
+                listing = self._listing(None)
+            if names is not None:
+                names |= renamed
+        known, fresh = self._works(listing, names)
+        looked = [work for work in known if not work.unchanged() and self._guarded(work, work.look)]
+        if any(work.difference.gone(side) for work in looked for side in SIDES):
+            looked += [work for work in fresh if self._guarded(work, work.look)]
+            fresh = []
+        if not all(self._believable_changes(side, looked) for side in SIDES):
+            return
+        self._follow_moves(looked)
+        done = [work for work in looked if self._guarded(work, work.bring_over)]
+        done += [
+            work for work in fresh if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
+        ]
+        self._remove(done)
+        self._remember()
+
+    def _works(self, listing: Listing, names: Collection[str] | None) -> tuple[list[Work], list[Work]]:
+        """Return what is to be worked on: mailboxes that both sides had, and those that are new to one."""
+        remembered = self._remembered()
+        if names is not None:
+            remembered = {name: row for name, row in remembered.items() if name in names}
+        known: list[Work] = []
+        fresh: list[Work] = []
+        for item in mailboxes.to_sync(listing["near"], listing["far"], remembered):
+            if isinstance(item, Drop):
+                with self._state.transaction():
+                    self._state.drop_mailbox(remembered[item.name])
+            elif names is None or item.name in names:
+                row = remembered.get(item.name)
+                if row is None:
+                    with self._state.transaction():
+                        row = self._state.add_mailbox(item.name)
+                work = Work(self._context, row, {side: listing[side].get(item.name) for side in SIDES})
+                (known if row.near_epoch is not None and row.far_epoch is not None else fresh).append(work)
+        return known, fresh
+
+    def _believable_changes(self, side: Side, looked: Iterable[Work]) -> bool:
+        gone = sum(len(work.difference.gone(side)) for work in looked)
+        came = sum(len(work.difference.new.get(side, ())) for work in looked)
+        return not gone or self._believable(side, gone=gone, came=came)
+
+    def _guarded(self, work: Work, step: Callable[[], object]) -> bool:
+        """Do a step of a mailbox; one that fails is left for the next run."""
+        if work.name in self._outcome.failed:
+            return False
+        try:
+            step()
+        except (TemporaryError, OSError) as error:
+            self._outcome.failed[work.name] = _reason(error)
+            self._boxes.close()
+            return False
+        return True
+
+    # Renamed mailboxes
+
+    def _follow_renames(self, listing: Listing) -> set[str]:
+        """Rename on one side what was renamed on the other one; return the new names."""
+        remembered = self._remembered()
+        base = {name: Remembered(row.near_identity, row.far_identity) for name, row in remembered.items()}
+        identities = {side: {name: seen.identity for name, seen in listing[side].items()} for side in SIDES}
+        followed = set()
+        for rename in mailboxes.renames(identities["near"], identities["far"], base):
+            may = self._options.rules.of(rename.side)
+            if may.create and may.delete and self._moved_along(rename, remembered[rename.base]):
+                self._rename(rename, remembered[rename.base])
+                followed.add(rename.new_name)
+        return followed
+
+    def _moved_along(self, rename: Rename, row: MailboxRow) -> bool:
+        """Tell whether a mailbox of another name holds the old one's messages: an inode may be used again."""
+        side = other(rename.side)
+        scan = self._boxes.get(side, rename.new_name).scan(None)
+        keys = [each.near if side == "near" else each.far for each in self._state.rows(row)]
+        found = sum(key in scan.present for key in keys)
+        return scan.epoch == row.epoch(side) and found * 2 > len(keys)
+
+    def _rename(self, rename: Rename, row: MailboxRow) -> None:
+        self._boxes.close()
+        if rename.name != rename.new_name:
+            self._stores[rename.side].rename_mailbox(rename.name, rename.new_name)
+            self._listener.done(Done(RENAMED, rename.side, rename.name, detail=rename.new_name))
+        with self._state.transaction():
+            self._state.save_mailbox(replace(row, name=rename.new_name, near_mark=None, far_mark=None))
+
+    # Moved messages
+
+    def _follow_moves(self, works: Iterable[Work]) -> None:
+        """Move on one side what was moved on the other one, instead of copying and removing it."""
+        works = list(works)
+        for side in SIDES:
+            may = self._options.rules.of(other(side))
+            if not (may.create and may.delete and may.expunge):
+                continue
+            gone = self._gone_by_digest(side, works)
+            if gone:
+                for work in works:
+                    if work.difference.new.get(side):
+                        self._guarded(work, partial(self._follow_moves_to, work, side, gone))
+
+    def _gone_by_digest(self, side: Side, works: Iterable[Work]) -> dict[bytes, tuple[Work, SeenMessage]]:
+        found: dict[bytes, list[tuple[Work, SeenMessage]]] = defaultdict(list)
+        for work in works:
+            movable = {seen.row.id: seen for seen in work.movable(side)}
+            for number, digest in self._state.digests(list(movable)).items():
+                found[digest].append((work, movable[number]))
+        return {digest: each[0] for digest, each in found.items() if len(each) == 1}
+
+    def _follow_moves_to(self, target: Work, side: Side, gone: dict[bytes, tuple[Work, SeenMessage]]) -> None:
+        moves: dict[str, tuple[Work, dict[Key, tuple[SeenMessage, Key]]]] = {}
+        for key, digest in target.new_digests(side).items():
+            if digest in gone:
+                source, seen = gone.pop(digest)
+                if source is not target:
+                    partner = seen.row.far if side == "near" else seen.row.near
+                    moves.setdefault(source.name, (source, {}))[1][partner or b""] = (seen, key)
+        for source, messages in moves.values():
+            self._move(source, target, side, messages)
+
+    def _move(
+        self, source: Work, target: Work, side: Side, messages: dict[Key, tuple[SeenMessage, Key]]
+    ) -> None:
+        target.ensure(other(side))
+        box = self._boxes.get(other(side), source.name)
+        for partner, new_key in box.move(list(messages), target.name):
+            seen, key = messages[partner]
+            source.let_go(seen, other(side))
+            if new_key is None:
+                target.leave_alone(side, key)
+            else:
+                target.take_in(seen, side, key, new_key)
+            self._listener.done(Done(MOVED, other(side), source.name, partner, target.name))
+
+    # Removing
+
+    def _remove(self, works: Iterable[Work]) -> None:
+        trashes: set[str] = set()
+        finished = []
+        for work in works:
+            if self._guarded(work, partial(work.remove, trashes)):
+                work.finish()
+                finished.append(work)
+        for work in reversed(finished):
+            self._guarded(work, partial(self._remove_mailbox, work))
+        if trashes:
+            self._sync_again(trashes)
+
+    def _remove_mailbox(self, work: Work) -> None:
+        """Remove a mailbox that the other side has removed, if no message keeps it."""
+        side = work.deserted()
+        if side is None or work.name == INBOX:
+            return
+        may = self._options.rules.of(side)
+        if not (may.delete and may.expunge):
+            return
+        self._boxes.close()
+        try:
+            self._stores[side].remove_mailbox(work.name)
+        except NotEmptyError as error:
+            self._outcome.notes.append(f"{work.name} is not removed: {error}")
+            return
+        with self._state.transaction():
+            self._state.drop_mailbox(work.row)
+        self._listener.done(Done(UNMADE, side, work.name))
+
+    def _sync_again(self, names: Collection[str]) -> None:
+        """Bring over what was moved to the trash just now."""
+        known, fresh = self._works(
+            self._listing(names), {name for name in names if self._options.wants(name)}
+        )
+        for work in known + fresh:
+            if self._guarded(work, work.look) and self._guarded(work, work.bring_over):
+                work.finish()
+
+    def _remember(self) -> None:
+        for side in SIDES:
+            identity = self._stores[side].identity()
+            if self._state.about(f"{side}_identity") != identity:
+                with self._state.transaction():
+                    self._state.set_about(f"{side}_identity", identity)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TemporaryError):
+        return f"{error}; {error.fix}" if error.fix else str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename!r}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return str(error)

@@ -1,0 +1,96 @@
+"""What becomes of the mailboxes: which of two stores belong together, are new, renamed or gone.  Pure.
+
+    near  far   base    what is done A     A     any     synced A     -     none    made on far, then
+    synced A     -     A       deleted on far: synced with nothing there; without messages it is removed
+    on near B     A     A       if B has A's identity and A's messages: renamed on near, so renamed on
+    far, and synced as B B     C     A       renamed differently: far's C is renamed to B -     -     A
+    forgotten
+
+INBOX is never renamed nor removed: a store without it is no store in order (``safety``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from mswatch.mailsync.decide import SIDES, Side, other
+
+INBOX = "INBOX"
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the state has of a mailbox: the identity it had on each side, empty if unknown."""
+
+    near: bytes
+    far: bytes
+
+    def of(self, side: Side) -> bytes:
+        """Return the identity on a side."""
+        return self.near if side == "near" else self.far
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A mailbox that was renamed, as its identity says; ``name`` is what the side to follow calls it."""
+
+    side: Side  # which is to follow
+    base: str
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True)
+class Sync:
+    """Mailboxes of one name; ``near`` and ``far`` say where there is one."""
+
+    name: str
+    near: bool
+    far: bool
+    known: bool
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A mailbox that neither side has any more."""
+
+    name: str
+
+
+def renames(
+    near: Mapping[str, bytes], far: Mapping[str, bytes], base: Mapping[str, Remembered]
+) -> Iterator[Rename]:
+    """Give the renames that identities suggest; the caller makes sure that the messages moved along."""
+    there = {"near": near, "far": far}
+    for name, remembered in sorted(base.items()):
+        if name == INBOX or (name in near and name in far):
+            continue
+        now = {side: _where(name, remembered.of(side), there[side], base) for side in SIDES}
+        if now["near"] == now["far"]:
+            if now["near"] is not None and now["near"] != name:
+                yield Rename("far", name, now["near"], now["near"])
+            continue
+        side: Side = "near" if now["near"] in (name, None) else "far"  # who did not rename it follows
+        new_name, old_name = now[other(side)], now[side]
+        if new_name and old_name and new_name != name and new_name not in there[side]:
+            yield Rename(side, name, old_name, new_name)
+
+
+def _where(
+    name: str, identity: bytes, there: Mapping[str, bytes], base: Mapping[str, Remembered]
+) -> str | None:
+    """Return what a mailbox is called now; None if it is gone."""
+    if name in there:
+        return name
+    found = [new for new, its in sorted(there.items()) if identity and its == identity and new not in base]
+    return found[0] if len(found) == 1 and found[0] != INBOX else None
+
+
+def to_sync(near: Collection[str], far: Collection[str], base: Collection[str]) -> Iterator[Sync | Drop]:
+    """Give each mailbox once, those above others first."""
+    for name in sorted({*near, *far, *base}):
+        if name in near or name in far:
+            yield Sync(name, name in near, name in far, name in base)
+        else:
+            yield Drop(name)

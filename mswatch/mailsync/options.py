@@ -1,0 +1,101 @@
+"""What a run is asked to do, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mswatch.mailsync.decide import ANYTHING_GOES, Rules, Side
+from mswatch.mailsync.safety import Refusal
+from mswatch.names import Pattern
+
+
+@dataclass(frozen=True)
+class Options:
+    """How two stores are synced.
+
+    Attributes:
+        near_trash: The mailbox that messages are moved to instead of being deleted on near; empty: none.
+        far_trash: The same for far.
+        size_limit: Messages of more bytes are not copied.
+        largest_share: More of a mailbox or a store than this must not be gone at once.
+        believe: Every deletion is meant, however many there are.
+        only: Patterns of the mailboxes that are synced at all; none: all of them.
+        skip: Patterns of those that are not.
+    """
+
+    rules: Rules = ANYTHING_GOES
+    near_trash: str = ""
+    far_trash: str = ""
+    size_limit: int | None = None
+    largest_share: float = 0.5
+    believe: bool = False
+    only: tuple[Pattern, ...] = ()
+    skip: tuple[Pattern, ...] = ()
+
+    def trash(self, side: Side) -> str:
+        """Return the trash of a side."""
+        return self.near_trash if side == "near" else self.far_trash
+
+    def wants(self, mailbox: str) -> bool:
+        """Tell whether a mailbox is synced at all."""
+        if self.only and not any(pattern.matches(mailbox) for pattern in self.only):
+            return False
+        return not any(pattern.matches(mailbox) for pattern in self.skip)
+
+    def settled_by(self) -> bytes:
+        """Return what marks depend on: by other rules, what was left alone has to be looked at again."""
+        return repr((self.rules, self.size_limit)).encode()
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that was done to ``side``: to a message, or with an empty key to a mailbox."""
+
+    what: str  # one of WHAT
+    side: Side
+    mailbox: str
+    key: bytes = b""
+    detail: str = ""
+
+
+COPIED = "copied"
+FLAGGED = "flags changed"
+MOVED = "moved"
+REMOVED = "removed"
+TRASHED = "moved to the trash"
+MARKED = "marked as deleted"
+MADE = "mailbox made"
+RENAMED = "mailbox renamed"
+UNMADE = "mailbox removed"
+WHAT = (COPIED, FLAGGED, MOVED, REMOVED, TRASHED, MARKED, MADE, RENAMED, UNMADE)
+
+
+class Listener(Protocol):
+    """Who is told what happens, while it happens."""
+
+    def expect(self, messages: int) -> None:
+        """So many more messages are to be copied or paired."""
+
+    def advance(self, messages: int = 1) -> None:
+        """So many of them are."""
+
+    def done(self, done: Done) -> None:
+        """Something was done."""
+
+
+@dataclass
+class Outcome:
+    """How a run went.
+
+    Attributes:
+        failed: Mailboxes that could not be brought into step, and why; the next run tries them again.
+        problems: Single messages that could not be carried.
+        refused: Deletions that were not believed.
+        notes: What a person should know although nothing is wrong.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

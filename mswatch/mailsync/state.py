@@ -1,0 +1,309 @@
+"""What is remembered between runs: for each mailbox the messages that both sides had, and what is intended.
+
+One SQLite database for each pair of stores.  A row of ``message`` says what both sides held when they
+last agreed, never what was last seen; a row of ``intention`` is written before a message is added
+somewhere, with the key it shall get where the store lets us choose.  Whatever is lost of it costs time
+and never mail: a state that is older than the stores is brought up to date by looking, and without any
+state messages are paired by their headers.
+
+Order.  A row that says "both have it" must not reach the disk before the message does, or a cut of the
+power would look like a deletion.  Stores bring messages to the disk before they report them, and rows are
+written after the report.  The other way round nothing can happen, so commits need not reach the disk at
+once: the write-ahead log with ``synchronous = NORMAL`` costs one write for a batch, a rollback journal
+two fsyncs.
+
+A damaged database is moved aside and begun anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mswatch.errors import TemporaryError
+from mswatch.mailsync.decide import Side
+from mswatch.mailsync.flags import Flags, from_text, to_text
+from mswatch.mailsync.stores.contract import Key, Mark
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
+CREATE TABLE mailbox (
+    id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE,
+    near_identity BLOB NOT NULL, far_identity BLOB NOT NULL,
+    near_epoch BLOB, far_epoch BLOB,   -- NULL: not known
+    near_mark BLOB, far_mark BLOB      -- NULL: look again
+);
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL,
+    near BLOB, far BLOB,               -- keys; NULL: gone there, and to stay here
+    near_flags TEXT, far_flags TEXT,
+    digest BLOB
+);
+CREATE INDEX message_mailbox ON message (mailbox);
+CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
+"""
+
+
+@dataclass(frozen=True)
+class MailboxRow:
+    """What is remembered of a mailbox."""
+
+    id: int
+    name: str
+    near_identity: bytes
+    far_identity: bytes
+    near_epoch: bytes | None
+    far_epoch: bytes | None
+    near_mark: Mark | None
+    far_mark: Mark | None
+
+    def epoch(self, side: Side) -> bytes | None:
+        """Return the epoch of a side; None if the mailbox never was there."""
+        return self.near_epoch if side == "near" else self.far_epoch
+
+    def mark(self, side: Side) -> Mark | None:
+        """Return the mark of a side."""
+        return self.near_mark if side == "near" else self.far_mark
+
+
+@dataclass(frozen=True)
+class Row:
+    """A message that both sides had; a key is None where it is gone."""
+
+    id: int
+    near: Key | None
+    far: Key | None
+    near_flags: Flags | None
+    far_flags: Flags | None
+
+
+@dataclass(frozen=True)
+class Intention:
+    """A message that was about to be added to a side."""
+
+    side: Side
+    source: Key
+    key: Key | None
+
+
+NewRow = tuple[Key | None, Key | None, Flags | None, Flags | None, bytes]  # near, far, their flags, digest
+
+
+class State:
+    """The remembered state of a pair of stores."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[State, str]:
+        """Open the state in a file, made if there is none; return it, and what a person should know of it."""
+        try:
+            return cls(_connect(os.fspath(path))), ""
+        except sqlite3.OperationalError as error:
+            raise TemporaryError(
+                f"cannot open the state {str(path)!r}: {error}", "make it and its directory writable"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+            path.rename(aside)
+            for end in ("-wal", "-shm", "-journal"):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+            return cls(_connect(os.fspath(path))), f"the state was damaged ({error}); it is now {aside.name}"
+
+    @classmethod
+    def copy_of(cls, path: Path) -> State:
+        """Return a copy in memory, which can be changed without a trace."""
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        if path.exists():
+            with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as file:
+                file.backup(memory)
+        return cls(_prepare(memory))
+
+    def close(self) -> None:
+        """Close the database; what was committed is on the disk then."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all that is in the block, or nothing of it."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def about(self, name: str) -> bytes:
+        """Return a remark about the pair; empty if there is none."""
+        row = self._database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else b""
+
+    def set_about(self, name: str, value: bytes) -> None:
+        """Remember a remark about the pair."""
+        self._database.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+    def forget_everything(self) -> None:
+        """Begin anew, as if the stores had never met."""
+        with self.transaction():
+            for table in ("about", "mailbox", "message", "intention"):
+                self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+
+    def forget_marks(self) -> None:
+        """Have the next run look at every mailbox."""
+        self._database.execute("UPDATE mailbox SET near_mark = NULL, far_mark = NULL")
+
+    def mailboxes(self) -> dict[str, MailboxRow]:
+        """Return what is remembered of all mailboxes, by name."""
+        rows = self._database.execute("SELECT * FROM mailbox ORDER BY name")
+        return {(found := _mailbox_row(row)).name: found for row in rows}
+
+    def add_mailbox(self, name: str) -> MailboxRow:
+        """Remember a new mailbox."""
+        cursor = self._database.execute(
+            "INSERT INTO mailbox (name, near_identity, far_identity) VALUES (?, x'', x'')", (_name(name),)
+        )
+        return MailboxRow(cursor.lastrowid or 0, name, b"", b"", None, None, None, None)
+
+    def save_mailbox(self, row: MailboxRow) -> None:
+        """Remember a mailbox as the row has it."""
+        self._database.execute(
+            "UPDATE mailbox SET name = ?, near_identity = ?, far_identity = ?, near_epoch = ?, far_epoch = ?,"
+            " near_mark = ?, far_mark = ? WHERE id = ?",
+            (
+                *(_name(row.name), row.near_identity, row.far_identity, row.near_epoch, row.far_epoch),
+                *(row.near_mark, row.far_mark, row.id),
+            ),
+        )
+
+    def drop_mailbox(self, row: MailboxRow) -> None:
+        """Forget a mailbox and its messages."""
+        self.forget_messages(row)
+        self._database.execute("DELETE FROM mailbox WHERE id = ?", (row.id,))
+
+    def forget_messages(self, row: MailboxRow) -> None:
+        """Forget the messages of a mailbox, and what was intended there."""
+        self._database.execute("DELETE FROM message WHERE mailbox = ?", (row.id,))
+        self._database.execute("DELETE FROM intention WHERE mailbox = ?", (row.id,))
+
+    def rows(self, mailbox: MailboxRow) -> Iterator[Row]:
+        """Give the messages of a mailbox."""
+        query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
+        for number, near, far, near_flags, far_flags in self._database.execute(query, (mailbox.id,)):
+            yield Row(number, near, far, _flags(near_flags), _flags(far_flags))
+
+    def raw_rows(
+        self, mailbox: MailboxRow
+    ) -> list[tuple[int, Key | None, Key | None, str | None, str | None]]:
+        """Return the messages of a mailbox as they are stored, for who must be quick."""
+        query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
+        return self._database.execute(query, (mailbox.id,)).fetchall()
+
+    def is_empty(self, mailbox: MailboxRow) -> bool:
+        """Tell whether nothing is remembered of any message of a mailbox."""
+        query = "SELECT 1 FROM message WHERE mailbox = ? LIMIT 1"
+        return self._database.execute(query, (mailbox.id,)).fetchone() is None
+
+    def count(self, mailbox: MailboxRow | None = None) -> int:
+        """Return how many messages both sides of a mailbox have, or of all."""
+        where, arguments = ("AND mailbox = ?", (mailbox.id,)) if mailbox else ("", ())
+        query = f"SELECT count(*) FROM message WHERE near IS NOT NULL AND far IS NOT NULL {where}"  # noqa: S608
+        return int(self._database.execute(query, arguments).fetchone()[0])
+
+    def digests(self, rows: Sequence[int]) -> dict[int, bytes]:
+        """Return the header digests of messages."""
+        found = {}
+        for number in rows:
+            row = self._database.execute("SELECT digest FROM message WHERE id = ?", (number,)).fetchone()
+            if row and row[0]:
+                found[number] = bytes(row[0])
+        return found
+
+    def add_rows(self, mailbox: MailboxRow, rows: Iterable[NewRow]) -> None:
+        """Remember messages that both sides have."""
+        self._database.executemany(
+            "INSERT INTO message (mailbox, near, far, near_flags, far_flags, digest)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (mailbox.id, near, far, _text(near_flags), _text(far_flags), digest)
+                for near, far, near_flags, far_flags, digest in rows
+            ),
+        )
+
+    def save_rows(self, rows: Iterable[Row], mailbox: MailboxRow) -> None:
+        """Remember messages as the rows have them, in this mailbox."""
+        self._database.executemany(
+            "UPDATE message SET near = ?, far = ?, near_flags = ?, far_flags = ?, mailbox = ? WHERE id = ?",
+            (
+                (row.near, row.far, _text(row.near_flags), _text(row.far_flags), mailbox.id, row.id)
+                for row in rows
+            ),
+        )
+
+    def drop_rows(self, rows: Iterable[int]) -> None:
+        """Forget messages."""
+        self._database.executemany("DELETE FROM message WHERE id = ?", ((row,) for row in rows))
+
+    def intend(self, mailbox: MailboxRow, intentions: Iterable[Intention]) -> None:
+        """Write down what is about to be added."""
+        self._database.executemany(
+            "INSERT INTO intention VALUES (?, ?, ?, ?)",
+            ((mailbox.id, each.side, each.source, each.key) for each in intentions),
+        )
+
+    def intentions(self, mailbox: MailboxRow) -> list[Intention]:
+        """Return what was intended for a mailbox and not seen to be done."""
+        query = "SELECT side, source, key FROM intention WHERE mailbox = ?"
+        return [Intention(*row) for row in self._database.execute(query, (mailbox.id,))]
+
+    def drop_intentions(self, mailbox: MailboxRow) -> None:
+        """Forget what was intended for a mailbox: it is done, or found out."""
+        self._database.execute("DELETE FROM intention WHERE mailbox = ?", (mailbox.id,))
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # keys and names are nobody else's
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # the caller holds a lock of its own
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        return _prepare(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _prepare(database: sqlite3.Connection) -> sqlite3.Connection:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise TemporaryError(
+            f"the state was written by a newer mailsync (version {version})",
+            "use that one, or remove the state: messages are then paired by their headers",
+        )
+    if version < VERSION:
+        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return database
+
+
+def _mailbox_row(row: tuple[int, bytes, bytes, bytes, bytes, bytes, bytes, bytes]) -> MailboxRow:
+    return MailboxRow(row[0], row[1].decode("utf-8", "surrogateescape"), *row[2:])
+
+
+def _name(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _flags(text: str | None) -> Flags | None:
+    return None if text is None else from_text(text)
+
+
+def _text(flags: Flags | None) -> str | None:
+    return None if flags is None else to_text(flags)

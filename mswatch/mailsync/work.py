@@ -1,0 +1,545 @@
+"""One mailbox in one run: look, bring over what is new, agree on flags, remove, remember.
+
+The engine calls the steps in this order, for all mailboxes what adds before anything that removes, so
+that a message on its way from one mailbox to another one is in two rather than in none.
+
+What is written down when (see ``state`` for the reason):
+
+    intention         before a message is added, with the key it shall have
+    row               after the store reported the message, its intention goes in the same transaction
+    flags in a row    after the store reported which it has
+    no row any more   after the store reported the removal
+    marks             when nothing of the mailbox is left to do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
+
+from mswatch.mailsync import pairing
+from mswatch.mailsync.boxes import Boxes
+from mswatch.mailsync.compare import Difference, Seen, compare
+from mswatch.mailsync.decide import (
+    SIDES,
+    Action,
+    Agree,
+    Base,
+    Bury,
+    Copy,
+    Forget,
+    Remove,
+    Side,
+    decide,
+    other,
+)
+from mswatch.mailsync.flags import DELETED, NONE, Flags, united
+from mswatch.mailsync.options import (
+    COPIED,
+    FLAGGED,
+    MADE,
+    MARKED,
+    REMOVED,
+    TRASHED,
+    Done,
+    Listener,
+    Options,
+    Outcome,
+)
+from mswatch.mailsync.pairing import Identity
+from mswatch.mailsync.safety import judge_mailbox
+from mswatch.mailsync.state import Intention, MailboxRow, NewRow, Row, State
+from mswatch.mailsync.stores import contract
+from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, NotRead, Scan
+from mswatch.names import show
+
+T = TypeVar("T")
+
+BATCH = 4096  # messages that are under way at once: bounds memory, and what a crash has to do again
+NOTHING = Scan(b"", None, True, {})
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all mailboxes of a run share."""
+
+    boxes: Boxes
+    state: State
+    options: Options
+    listener: Listener
+    outcome: Outcome
+
+
+class Work:
+    """One mailbox, in both stores."""
+
+    def __init__(self, context: Context, row: MailboxRow, there: dict[Side, contract.Seen | None]) -> None:
+        self.row = self._saved = row
+        self.name = row.name
+        self.there = there
+        self.difference = Difference()
+        self.unsettled = False  # something is left to do: look again next time
+        self._context = context
+        self._state = context.state
+        self._rules = context.options.rules
+        self._touched: set[Side] = set()
+        self._marks: dict[Side, bytes | None] = {}
+        self._unread: dict[Side, list[NotRead]] = {"near": [], "far": []}
+        self._removals: dict[Side, list[tuple[Seen, Remove | Bury]]] = {"near": [], "far": []}
+
+    # Looking
+
+    def unchanged(self) -> bool:
+        """Tell whether both stores say by their marks that nothing is different."""
+        return all(
+            seen is not None and seen.mark is not None and seen.mark == self.row.mark(side)
+            for side, seen in self.there.items()
+        )
+
+    def look(self) -> None:
+        """Find out what is different."""
+        for side in SIDES:
+            never = self.row.epoch(side) is None
+            if self.there[side] is None and (never or self._rules.restore) and self._rules.of(side).create:
+                self.ensure(side)
+        intentions = self._state.intentions(self.row)
+        scans = {side: self._scan(side, afresh=bool(intentions)) for side in SIDES}
+        if any(self._is_another(side, scans[side]) for side in SIDES):
+            # Keys are worth nothing any more: begin anew, and find the messages again by their headers.
+            with self._state.transaction():
+                self._state.forget_messages(self.row)
+            scans = {side: self._scan(side, afresh=True) for side in SIDES}
+            intentions = []
+        self._marks = {side: scans[side].mark for side in SIDES}
+        epochs = {
+            side: scans[side].epoch if self.there[side] is not None else self.row.epoch(side)
+            for side in SIDES
+        }
+        self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
+        self.difference = compare(self._state.raw_rows(self.row), scans)
+        self._make_certain()
+        if intentions:
+            self._resume(intentions)
+
+    def _scan(self, side: Side, *, afresh: bool) -> Scan:
+        seen = self.there[side]
+        if seen is None:
+            return NOTHING
+        mark = None if afresh else self.row.mark(side)
+        if mark is not None and mark == seen.mark:
+            return Scan(self.row.epoch(side) or b"", mark, False, {})
+        return self._box(side).scan(mark)
+
+    def _is_another(self, side: Side, scan: Scan) -> bool:
+        epoch = self.row.epoch(side)
+        return self.there[side] is not None and epoch is not None and epoch != scan.epoch
+
+    def _make_certain(self) -> None:
+        for side in SIDES:
+            gone = self.difference.gone(side)
+            if gone and self.there[side] is not None:
+                uncertain = set(gone) - set(self._box(side).absent(gone))
+                if uncertain:
+                    self.difference.keep(side, uncertain)
+                    self.unsettled = True
+
+    def _resume(self, intentions: Sequence[Intention]) -> None:
+        """Find out what became of the messages that a run was about to add when it was cut off."""
+        new = self.difference.new
+        for side in SIDES:
+            mine = [each for each in intentions if each.side == side]
+            pairs = [
+                (each.source, each.key)
+                for each in mine
+                if each.key is not None and each.key in new[side] and each.source in new[other(side)]
+            ]
+            arrived = {key for _, key in pairs}
+            if self.there[side] is not None:
+                unused = [each.key for each in mine if each.key is not None and each.key not in arrived]
+                self._box(side).discard(unused)
+            self._record_pairs(
+                [(source, key) if side == "far" else (key, source) for source, key in pairs],
+                {
+                    key: each.digest
+                    for key, each in self._identities(other(side), [s for s, _ in pairs]).items()
+                },
+                other(side),
+            )
+        with self._state.transaction():
+            self._state.drop_intentions(self.row)
+
+    # Adding
+
+    def bring_over(self) -> None:
+        """Pair and copy what is new, merge flags, and find out what is to be removed."""
+        new = self.difference.new
+        if new["near"] and new["far"]:
+            self._pair()
+        copies: dict[Side, list[Key]] = {"near": [], "far": []}
+        agreements: list[tuple[Seen, Agree]] = []
+        forgotten: list[int] = []
+        again: list[int] = []
+        for seen in self.difference.rows.values():
+            action = self._decide(seen)
+            if isinstance(action, Copy):
+                again.append(seen.row.id)
+                copies[action.to].append(_key(seen.row, other(action.to)))
+            elif isinstance(action, Agree):
+                agreements.append((seen, action))
+            elif isinstance(action, Forget):
+                forgotten.append(seen.row.id)
+            elif isinstance(action, Remove | Bury):
+                self._removals[action.side].append((seen, action))
+        with self._state.transaction():
+            # A message that comes again is one without a row, so that a run that is cut off now resumes it.
+            self._state.drop_rows([*forgotten, *again])
+        self._agree(agreements)
+        for side in SIDES:
+            if self._rules.of(side).create:
+                copies[side] += new[other(side)]
+                self._copy(side, copies[side])
+
+    def _decide(self, seen: Seen) -> Action | None:
+        row = seen.row
+        return decide(seen.near, seen.far, Base(row.near_flags, row.far_flags), self._rules)
+
+    def _pair(self) -> None:
+        new = self.difference.new
+        found = {side: self._identities(side, list(new[side])) for side in SIDES}
+        self._leave_out_unread()
+        pairs, doubtful = pairing.pair(found["near"], found["far"])
+        bodies = {
+            side: {key: (found[side][key], body) for key, body in self._bodies(side, keys)}
+            for side, keys in zip(SIDES, doubtful, strict=True)
+        }
+        pairs += pairing.pair_by_body(bodies["near"], bodies["far"])
+        digests = {key: each.digest for key, each in found["near"].items()}
+        self._record_pairs(pairs, digests, "near")
+
+    def _identities(self, side: Side, keys: Sequence[Key]) -> dict[Key, Identity]:
+        found = {}
+        for each in self._box(side).headers(keys) if keys else ():
+            if not isinstance(each, NotRead):
+                found[each[0]] = pairing.identity(each[1])
+            elif not each.lasting:
+                self._unread[side].append(each)
+        return found
+
+    def _leave_out_unread(self) -> None:
+        """Leave out of this run what cannot be read, and so cannot be paired.
+
+        When two mailboxes meet for the first time, each message over there may be the one that cannot be
+        read here, and would be doubled; so nothing is copied then.
+        """
+        for side in SIDES:
+            for each in self._unread[side]:
+                if not self.difference.total:
+                    raise MailboxError(
+                        f"{each.reason}, so that its partner cannot be found", "make it readable"
+                    )
+                self._problem(each.reason)
+                self.difference.new[side].pop(each.key, None)
+            self._unread[side].clear()
+
+    def _bodies(self, side: Side, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
+        if keys:
+            for each in self._box(side).read(keys):
+                if isinstance(each, Message):
+                    yield each.key, pairing.body_digest(each.chunks)
+                elif not each.lasting:
+                    raise MailboxError(f"{each.reason}, so that its partner cannot be found")
+
+    def _record_pairs(self, pairs: Sequence[tuple[Key, Key]], digests: dict[Key, bytes], side: Side) -> None:
+        """Remember that messages belong together, and give both the flags of both."""
+        new = self.difference.new
+        for batch in _batches(pairs):
+            wanted = {(near, far): united(new["near"][near], new["far"][far]) for near, far in batch}
+            near = self._set_flags("near", {pair[0]: flags for pair, flags in wanted.items()}, new["near"])
+            far = self._set_flags("far", {pair[1]: flags for pair, flags in wanted.items()}, new["far"])
+            rows: list[NewRow] = [
+                (
+                    each[0],
+                    each[1],
+                    near[each[0]],
+                    far[each[1]],
+                    digests.get(each[0 if side == "near" else 1], b""),
+                )
+                for each in batch
+                if each[0] in near and each[1] in far
+            ]
+            with self._state.transaction():
+                self._state.add_rows(self.row, rows)
+            self._context.listener.advance(0)
+        for near_key, far_key in pairs:
+            del new["near"][near_key], new["far"][far_key]
+        self.difference.total += len(pairs)
+
+    def _agree(self, agreements: Sequence[tuple[Seen, Agree]]) -> None:
+        for batch in _batches(agreements):
+            answers = {}
+            for side in SIDES:
+                wanted = {_key(seen.row, side): _wanted(action, side) for seen, action in batch}
+                now = {_key(seen.row, side): _now(seen, side) or NONE for seen, _ in batch}
+                answers[side] = self._set_flags(side, wanted, now)
+            rows = [
+                replace(seen.row, near_flags=answers["near"][near], far_flags=answers["far"][far])
+                for seen, _ in batch
+                if (near := _key(seen.row, "near")) in answers["near"]
+                and (far := _key(seen.row, "far")) in answers["far"]
+            ]
+            self.unsettled |= len(rows) < len(batch)
+            with self._state.transaction():
+                self._state.save_rows(rows, self.row)
+
+    def _set_flags(self, side: Side, wanted: dict[Key, Flags], now: dict[Key, Flags]) -> dict[Key, Flags]:
+        """Have a side hold these flags; return what it holds then."""
+        answers = {key: flags for key, flags in wanted.items() if flags == now[key]}
+        changes = {key: flags for key, flags in wanted.items() if key not in answers}
+        if not changes or not self._rules.of(side).flags:
+            return {key: now[key] for key in wanted}
+        self._touched.add(side)
+        for key, flags in self._box(side).set_flags(changes):
+            answers[key] = flags
+            self._tell(FLAGGED, side, key, " ".join(sorted(flags)))
+        return answers
+
+    def _copy(self, to: Side, keys: Sequence[Key]) -> None:
+        if not keys:
+            return
+        self._context.listener.expect(len(keys))
+        self.ensure(to)
+        self._touched.add(to)
+        for batch in _batches(keys):
+            self._copy_batch(to, batch)
+
+    def _copy_batch(self, to: Side, keys: Sequence[Key]) -> None:
+        source, target = self._box(other(to)), self._box(to)
+        proposed = target.propose(len(keys))
+        intended = dict(zip(keys, proposed, strict=True)) if proposed is not None else {}
+        with self._state.transaction():
+            self._state.intend(self.row, (Intention(to, key, intended.get(key)) for key in keys))
+        taken = _Taken(intended)
+        rows: list[NewRow] = []
+        try:
+            for answer in target.add(taken.messages(source.read(keys, self._context.options.size_limit))):
+                self._context.listener.advance()
+                if isinstance(answer, Added):
+                    flags, digest = taken.known.pop(answer.source)
+                    rows.append(_new_row(to, answer, flags, digest))
+                    self._tell(COPIED, to, answer.key)
+                else:
+                    self._problem(answer.reason)
+        except BaseException:
+            with self._state.transaction():
+                self._state.add_rows(self.row, rows)
+            raise  # what is uncertain is found out by the intentions
+        with self._state.transaction():
+            self._state.add_rows(self.row, rows)
+            self._state.drop_intentions(self.row)
+        for each in taken.not_read:
+            if each.lasting:
+                self._context.outcome.notes.append(f"{show(self.name)}: not copied: {each.reason}")
+            else:
+                self._problem(each.reason)
+
+    def ensure(self, side: Side) -> None:
+        """Make the mailbox on a side where there is none."""
+        if self.there[side] is None:
+            self._context.boxes.store(side).make_mailbox(self.name)
+            self.there[side] = contract.Seen()
+            self._tell(MADE, side)
+
+    # Removing
+
+    def remove(self, trashes: set[str]) -> None:
+        """Remove what was deleted on the other side; add the mailboxes that messages were moved to."""
+        for side in SIDES:
+            removals = self._removals[side]
+            if not removals:
+                continue
+            deletions = sum(_is_deletion(seen, action) for seen, action in removals)
+            options = self._context.options
+            refusal = judge_mailbox(
+                other(side), self.name, self.difference.total, deletions, options.largest_share
+            )
+            if refusal is not None and not options.believe:
+                self._context.outcome.refused.append(refusal)
+                self.unsettled = True
+                continue
+            self._bury(side, [(seen, action) for seen, action in removals if isinstance(action, Bury)])
+            self._remove(side, [seen for seen, action in removals if isinstance(action, Remove)], trashes)
+
+    def _bury(self, side: Side, burials: Sequence[tuple[Seen, Bury]]) -> None:
+        if not burials:
+            return
+        wanted = {_key(seen.row, side): action.flags for seen, action in burials}
+        now = {_key(seen.row, side): _now(seen, side) or NONE for seen, _ in burials}
+        changes = {key: flags for key, flags in wanted.items() if flags != now[key]}
+        if changes:
+            self._touched.add(side)
+            for key, flags in self._box(side).set_flags(changes):
+                now[key] = flags
+                self._tell(MARKED if DELETED in flags else FLAGGED, side, key)
+        rows = [_buried(seen.row, side, now[_key(seen.row, side)]) for seen, _ in burials]
+        with self._state.transaction():
+            self._state.save_rows(rows, self.row)
+
+    def _remove(self, side: Side, doomed: Sequence[Seen], trashes: set[str]) -> None:
+        trash = self._context.options.trash(side)
+        if trash and (self.name == trash or self.name.startswith(f"{trash}/")):
+            trash = ""
+        if doomed:
+            self._touched.add(side)
+        if doomed and trash:
+            self._context.boxes.store(side).make_mailbox(trash)
+            trashes.add(trash)
+        for batch in _batches(doomed):
+            numbers = {_key(seen.row, side): seen.row.id for seen in batch}
+            box = self._box(side)
+            gone = [key for key, _ in box.move(list(numbers), trash)] if trash else box.remove(list(numbers))
+            removed = []
+            for key in gone:
+                removed.append(numbers[key])
+                self._tell(TRASHED if trash else REMOVED, side, key)
+            with self._state.transaction():
+                self._state.drop_rows(removed)
+
+    # Remembering
+
+    def finish(self) -> None:
+        """Remember the marks, if nothing is left to do; a side that we changed is looked at once more."""
+        marks = {
+            side: None if self.unsettled or side in self._touched else self._marks.get(side) for side in SIDES
+        }
+        near, far = self.there["near"], self.there["far"]
+        row = replace(self.row, near_mark=marks["near"], far_mark=marks["far"])
+        if near is not None and near.identity:
+            row = replace(row, near_identity=near.identity)
+        if far is not None and far.identity:
+            row = replace(row, far_identity=far.identity)
+        if row != self._saved:
+            with self._state.transaction():
+                self._state.save_mailbox(row)
+        self.row = self._saved = row
+
+    def deserted(self) -> Side | None:
+        """Return the side that has this mailbox, if the other one has removed it and no message keeps it."""
+        sides = [side for side in SIDES if self.there[side] is not None]
+        return sides[0] if len(sides) == 1 and not self.unsettled and self._state.is_empty(self.row) else None
+
+    # Moving
+
+    def movable(self, side: Side) -> Iterator[Seen]:
+        """Give the messages that are gone on a side and there on the other one: they may have been moved."""
+        for seen in self.difference.rows.values():
+            row = seen.row
+            if _now(seen, side) is None and _key_or_none(row, side) is not None:
+                partner = _now(seen, other(side))
+                if partner is not None:
+                    yield seen
+
+    def new_digests(self, side: Side) -> dict[Key, bytes]:
+        """Return the header digests of the messages that are new on a side."""
+        return {k: each.digest for k, each in self._identities(side, list(self.difference.new[side])).items()}
+
+    def let_go(self, seen: Seen, side: Side) -> None:
+        """A message was moved elsewhere, on ``side`` by us."""
+        del self.difference.rows[seen.row.id]
+        self._touched.add(side)
+
+    def take_in(self, seen: Seen, side: Side, key: Key, new_key: Key) -> None:
+        """A message was moved here: on ``side`` it was found under ``key``, on the other one we moved it.
+
+        What is different in its flags is merged like that of any other message.
+        """
+        flags = self.difference.new[side].pop(key)
+        partner = _now(seen, other(side))
+        if side == "near":
+            moved = Seen(replace(seen.row, near=key, far=new_key), flags, partner)
+        else:
+            moved = Seen(replace(seen.row, near=new_key, far=key), partner, flags)
+        with self._state.transaction():
+            self._state.save_rows([moved.row], self.row)
+        self._touched.add(other(side))
+        self.difference.rows[moved.row.id] = moved
+        self.difference.total += 1
+
+    def leave_alone(self, side: Side, key: Key) -> None:
+        """A message of which it is not known yet what became of its partner: the next run pairs them."""
+        self.difference.new[side].pop(key)
+        self.unsettled = True
+
+    def _box(self, side: Side) -> Mailbox:
+        return self._context.boxes.get(side, self.name)
+
+    def _problem(self, reason: str) -> None:
+        self._context.outcome.problems.append(f"{show(self.name)}: {reason}")
+        self.unsettled = True
+
+    def _tell(self, what: str, side: Side, key: Key = b"", detail: str = "") -> None:
+        self._context.listener.done(Done(what, side, self.name, key, detail))
+
+
+class _Taken:
+    """The messages of a batch on their way: what of them has to be remembered when they have arrived."""
+
+    def __init__(self, intended: dict[Key, Key]) -> None:
+        self._intended = intended
+        self.known: dict[Key, tuple[Flags, bytes]] = {}
+        self.not_read: list[NotRead] = []
+
+    def messages(self, read: Iterator[Message | NotRead]) -> Iterator[Message]:
+        for each in read:
+            if isinstance(each, NotRead):
+                self.not_read.append(each)
+                continue
+            first = next(each.chunks, b"")
+            digest = pairing.identity(pairing.header_of(first)).digest
+            self.known[each.key] = (each.flags, digest)
+            yield Message(
+                *(each.key, each.flags, each.date_ns, each.size, chain((first,), each.chunks), each.exact),
+                self._intended.get(each.key),
+            )
+
+
+def _new_row(to: Side, added: Added, flags: Flags, digest: bytes) -> NewRow:
+    if to == "far":
+        return (added.source, added.key, flags, added.flags, digest)
+    return (added.key, added.source, added.flags, flags, digest)
+
+
+def _key_or_none(row: Row, side: Side) -> Key | None:
+    return row.near if side == "near" else row.far
+
+
+def _key(row: Row, side: Side) -> Key:
+    key = _key_or_none(row, side)
+    if key is None:
+        raise AssertionError(f"a message that {side} does not have was to be worked on there")
+    return key
+
+
+def _now(seen: Seen, side: Side) -> Flags | None:
+    return seen.near if side == "near" else seen.far
+
+
+def _wanted(action: Agree, side: Side) -> Flags:
+    return action.near if side == "near" else action.far
+
+
+def _buried(row: Row, side: Side, flags: Flags) -> Row:
+    if side == "near":
+        return replace(row, far=None, far_flags=None, near_flags=flags)
+    return replace(row, near=None, near_flags=None, far_flags=flags)
+
+
+def _is_deletion(seen: Seen, action: Remove | Bury) -> bool:
+    """Tell whether an action takes something away: not if a message only stays."""
+    return isinstance(action, Remove) or action.flags != _now(seen, action.side)
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(items), BATCH):
+        yield items[begin : begin + BATCH]
