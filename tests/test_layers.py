@@ -48,8 +48,9 @@ PURE_PARTS = {
 # Packages inside mswatch do not import each other, except these.
 MAY_IMPORT = {
     "config": {"mswatch.core.policy"},
-    "watchers": {"mswatch.imap"},
-    "mailsync": {"mswatch.imap"},
+    "imap_session": {"mswatch.imap"},
+    "watchers": {"mswatch.imap", "mswatch.imap_session"},
+    "mailsync": {"mswatch.imap", "mswatch.imap_session"},
 }
 
 # The orchestrator (a file or a package) and the command line know everything; nothing beside them knows them.

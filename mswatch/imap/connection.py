@@ -163,6 +163,10 @@ class Connection:
         """How many commands are not over."""
         return len(self._commands)
 
+    def is_under_way(self, name: str) -> bool:
+        """Tell whether a command of this name is not over."""
+        return any(command.name == name for command in self._commands.values())
+
     def send(self, command: Command) -> str:
         """Queue a command and return its tag."""
         self._check_allowed(command)
@@ -206,6 +210,11 @@ class Connection:
         """How many bytes of a literal the caller is to give now, behind all that was taken before."""
         head = self._queue[0] if self._queue else None
         return head.left if isinstance(head, _Pending) else 0
+
+    @property
+    def upload_tag(self) -> str:
+        """The command that the upload is part of; empty when none is wanted."""
+        return self._queue[0].tag if self.upload_wanted else ""
 
     def send_data(self, data: bytes | memoryview) -> bytes:
         """Return bytes of an upload as they are to be sent."""

@@ -8,6 +8,7 @@ password and has a home of its own, so that tests share one server and never a m
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import shutil
@@ -21,15 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mswatch.account import Layout
+from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.maildir import MaildirStore
 from tests.servers.waiting import DEADLINE_S
 
 PASSWORD = "secret"
-SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/dovecot:/usr/libexec/dovecot"
 
-# The listener arrives as stdin and is moved to where systemd's protocol wants it (sd_listen_fds(3)); the
-# shell then becomes Dovecot, so that LISTEN_PID holds.
-START = 'exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+# The listeners arrive as stdin and stdout and are moved to where systemd's protocol wants them
+# (sd_listen_fds(3)); the shell then becomes Dovecot, so that LISTEN_PID holds.
+START = 'exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class ImapAccount:
     password: str
     store: MaildirStore
     host: str = "127.0.0.1"
+    tls_port: int = 0
+    authority: Path | None = None  # what has signed the server's certificate
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,28 @@ class Dovecot:
     directory: Path
     port: int
     layout: Layout
+    tls_port: int = 0
+    authority: Path | None = None
 
     def account(self, user: str) -> ImapAccount:
         """Return a user's account; nobody else has it, if the name is new."""
         root = self.directory / "users" / user / "Maildir"
-        return ImapAccount(self.port, user, PASSWORD, MaildirStore(root, self.layout))
+        store = MaildirStore(root, self.layout)
+        return ImapAccount(self.port, user, PASSWORD, store, tls_port=self.tls_port, authority=self.authority)
 
-    def tunnel(self, user: str) -> tuple[str, ...]:
-        """Return a command that speaks IMAP on its stdin and stdout, logged in as a user already."""
-        doveadm = find_program("doveadm")
-        configuration = str(self.directory / "dovecot.conf")
-        return "env", f"USER={user}", doveadm, "-c", configuration, "exec", "imap"
+    def tunnel(self, user: str, *settings: str) -> tuple[str, ...]:
+        """Return a command that speaks IMAP on its stdin and stdout, logged in as a user already.
+
+        The settings (``imap_capability = IMAP4rev1 IDLE``) hold for these connections alone.
+        """
+        path = self.directory / "dovecot.conf"
+        if settings:
+            text = "\n".join((f"!include {path}", *settings, ""))
+            path = self.directory / f"tunnel-{hashlib.sha256(text.encode()).hexdigest()[:16]}.conf"
+            path.write_text(text)
+        home = f"HOME={self.directory}/users/{user}"  # or it were the caller's
+        doveconf = (find_program("doveconf"), "-c", str(path), "-f", "service=imap", "-m", "imap")
+        return "env", f"USER={user}", home, *doveconf, "-e", find_program("imap")
 
     def log(self) -> str:
         """Return what the server logged so far."""
@@ -76,20 +91,24 @@ def find_program(name: str) -> str:
     return path
 
 
-def configuration(directory: Path, port: int, layout: Layout) -> str:
+def configuration(directory: Path, port: int, layout: Layout, tls: Certificates | None, more: str) -> str:
     """Return a configuration for Dovecot 2.3 in which everything belongs to the calling user."""
     user = pwd.getpwuid(os.getuid()).pw_name
     group = grp.getgrgid(os.getgid()).gr_name
     location = (
         "maildir:~/Maildir" if layout == "maildir++" else "maildir:~/Maildir:LAYOUT=fs:INBOX=~/Maildir/INBOX"
     )
+    tls_settings = "ssl = no"
+    if tls is not None:
+        tls_settings = f"ssl = yes\nssl_cert = <{tls.certificate}\nssl_key = <{tls.key}\n"
+        tls_settings += f"ssl_ca = <{tls.authority}\nssl_verify_client_cert = yes\nssl_require_crl = no"
     return f"""\
 base_dir = {directory}/run
 state_dir = {directory}/state
 log_path = {directory}/dovecot.log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+{tls_settings}
 disable_plaintext_auth = no
 default_internal_user = {user}
 default_internal_group = {group}
@@ -116,23 +135,32 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {tls.port if tls else 0}
+    ssl = {"yes" if tls else "no"}
   }}
 }}
 service anvil {{
   chroot =
 }}
+{more}
 """
 
 
 @contextmanager
-def running_dovecot(layout: Layout = "maildir++") -> Iterator[Dovecot]:
-    """Run a Dovecot until the block ends; its log is printed then, and pytest shows it when a test failed."""
+def running_dovecot(
+    layout: Layout = "maildir++", *, with_tls: bool = False, more: str = ""
+) -> Iterator[Dovecot]:
+    """Run a Dovecot until the block ends; its log is printed then, and pytest shows it when a test failed.
+
+    Args:
+        layout: how it keeps mailboxes.
+        with_tls: also by TLS on a port of its own, and by STARTTLS; the certificate is for loopback.
+        more: lines for the end of its configuration.
+    """
     if os.getuid() == 0:
         raise PermissionError("this Dovecot is an ordinary user's; `sh tests/run` runs the tests as one")
     with tempfile.TemporaryDirectory(prefix="dovecot.") as directory:  # short: a socket's path has 108 bytes
-        process, port = _start(Path(directory), layout)
-        dovecot = Dovecot(Path(directory), port, layout)
+        process, dovecot = _start(Path(directory), layout, with_tls, more)
         try:
             _wait_for_greeting(dovecot)
             yield dovecot
@@ -141,14 +169,29 @@ def running_dovecot(layout: Layout = "maildir++") -> Iterator[Dovecot]:
             print(dovecot.log())
 
 
-def _start(directory: Path, layout: Layout) -> tuple[subprocess.Popen[bytes], int]:
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        port = listener.getsockname()[1]
+def _start(
+    directory: Path, layout: Layout, with_tls: bool, more: str
+) -> tuple[subprocess.Popen[bytes], Dovecot]:
+    with _listener() as plain, _listener() as second:
+        port, tls_port = plain.getsockname()[1], second.getsockname()[1]
+        tls = make_certificates(directory, tls_port) if with_tls else None
         path = directory / "dovecot.conf"
-        path.write_text(configuration(directory, port, layout))
+        path.write_text(configuration(directory, port, layout, tls, more))
         command = ("sh", "-c", START, "sh", find_program("dovecot"), "-F", "-c", str(path))
-        process = subprocess.Popen(command, stdin=listener.fileno(), start_new_session=True)
-    return process, port
+        process = subprocess.Popen(
+            command,
+            stdin=plain.fileno(),
+            stdout=second.fileno(),
+            start_new_session=True,
+            env={**os.environ, "LISTEN_FDS": "2" if with_tls else "1"},
+        )
+    if tls is None:
+        return process, Dovecot(directory, port, layout)
+    return process, Dovecot(directory, port, layout, tls_port, tls.authority)
+
+
+def _listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0), backlog=128)
 
 
 def _wait_for_greeting(dovecot: Dovecot) -> None:

@@ -1,0 +1,48 @@
+"""How a server is reached and who we are there: plain values, filled from a store's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Security = Literal["tls", "starttls", "plain"]
+PORTS: dict[Security, int] = {"tls": 993, "starttls": 143, "plain": 143}
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who we are, and where the proof comes from: one of three; none with EXTERNAL or a tunnel."""
+
+    user: str = ""
+    command: str = ""  # for sh; its first line is the password or token
+    file: Path | None = None  # its first line is
+    asks: bool = False  # the person at the terminal
+    is_token: bool = False  # of OAuth 2.0
+    mechanisms: tuple[str, ...] = ()  # the only ones to be used; empty: the best that the server has
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server is and how the way there is protected.
+
+    With ``pins`` the certificate must be one of these and nothing else is asked of it: that is how a
+    self-signed one is trusted.  With ``tunnel`` a command speaks IMAP on its stdin and stdout, and host and
+    port say nothing.
+    """
+
+    host: str = ""
+    port: int = 0  # 0: the usual one
+    security: Security = "tls"
+    authorities: Path | None = None  # certificates to trust instead of the system's
+    pins: tuple[str, ...] = ()  # SHA-256 in hex: of the certificate, or of its public key
+    client_certificate: Path | None = None  # with its key; for EXTERNAL
+    tunnel: tuple[str, ...] = ()
+    timeout_s: float = 30.0  # how long the server may be silent when it has something to say
+
+    @property
+    def place(self) -> str:
+        """How the server is called in messages."""
+        if self.tunnel:
+            return f"{self.tunnel[0]} ..."
+        return f"{self.host}:{self.port or PORTS[self.security]}"
