@@ -14,7 +14,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from watch_maildirs import __version__
 from watch_maildirs.loop import Loop, complain
-from watch_maildirs.naming import LAYOUTS, MAILDIR_PLUS_PLUS
+from watch_maildirs.naming import LAYOUTS, MAILDIR_PLUS_PLUS, MBOX
 from watch_maildirs.poll import DEFAULT_INTERVAL_S, Polling
 from watch_maildirs.protocol import Long, Plain
 from watch_maildirs.tree import Tree
@@ -34,6 +34,9 @@ empty line when it is watched.  A Maildir that is not there is waited for.
   -m, --maildir=DIR     the Maildir (default: $MAILDIR, else ~/Maildir)
       --layout=LAYOUT   maildir++ (default): folders are DIR/.a.b, and DIR is INBOX
                         nested: a folder is any directory with cur and new in DIR
+                        mbox: a folder is any mbox below DIR; DIR may be an mbox itself
+                        mh: a folder is any directory in DIR, with messages 1, 2, 3...
+      --inbox=FILE      with mbox: the mbox that is INBOX, if it is not below DIR
       --long            print MAILBOX, kind of change and file, with tabs between
       --poll=SECONDS    look every so often instead of using inotify (NFS)
       --stdin-eof       end when standard input ends
@@ -54,6 +57,7 @@ class Options(NamedTuple):
     is_long: bool = False
     poll_s: Optional[float] = None
     until_eof: bool = False
+    inbox: str = ""
 
 
 def main() -> int:
@@ -96,14 +100,18 @@ def run(arguments: List[str], fallback_interval_s: float = DEFAULT_INTERVAL_S) -
             complain('cannot wait for "{}": {}'.format(options.base, error.strerror))
             return EXIT_UNAVAILABLE
     eyes, form = _open_eyes(options.poll_s, fallback_interval_s), Long() if options.is_long else Plain()
-    Loop(eyes, Tree(eyes, options.base, options.layout), form, options.base, options.until_eof).run()
+    Loop(
+        eyes, Tree(eyes, options.base, options.layout, options.inbox), form, options.base, options.until_eof
+    ).run()
     return 0
 
 
 def _read_options(arguments: List[str]) -> Tuple[Mapping[str, str], List[str]]:
     try:
         given, rest = getopt.gnu_getopt(
-            arguments, "m:Vh?", ["maildir=", "layout=", "long", "poll=", "stdin-eof", "version", "help"]
+            arguments,
+            "m:Vh?",
+            ["maildir=", "layout=", "long", "poll=", "stdin-eof", "inbox=", "version", "help"],
         )
     except getopt.GetoptError as error:
         raise UsageError(error.msg) from None
@@ -116,8 +124,12 @@ def parse_options(given: Mapping[str, str], environment: Mapping[str, str]) -> O
     if layout not in LAYOUTS:
         raise UsageError('--layout is "{}"; it is one of {}'.format(layout, ", ".join(LAYOUTS)))
     poll_s = _interval(given["--poll"]) if "--poll" in given else None
+    inbox = given.get("--inbox", "")
+    if inbox and layout != MBOX:
+        raise UsageError("--inbox is for --layout=mbox: elsewhere INBOX is below the base")
     base = _base(given, environment)
-    return Options(base, layout, "--long" in given, poll_s, "--stdin-eof" in given)
+    inbox = _absolute(inbox) if inbox else ""
+    return Options(base, layout, "--long" in given, poll_s, "--stdin-eof" in given, inbox)
 
 
 def _base(given: Mapping[str, str], environment: Mapping[str, str]) -> str:
@@ -128,7 +140,11 @@ def _base(given: Mapping[str, str], environment: Mapping[str, str]) -> str:
         raise UsageError("--maildir is empty; it is a directory")
     if not base:
         raise UsageError("neither MAILDIR nor HOME is set; name the Maildir with --maildir=DIR")
-    return base if base.startswith("/") else os.getcwd() + "/" + base  # noqa: PTH109 - see poll.py
+    return _absolute(base)
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else os.getcwd() + "/" + path  # noqa: PTH109 - see poll.py
 
 
 def _interval(text: str) -> float:

@@ -6,6 +6,7 @@ too, on machines that have no inotify_simple.
 
 from typing import NamedTuple
 
+MODIFY = 0x2
 ATTRIB = 0x4
 MOVED_FROM = 0x40
 MOVED_TO = 0x80
@@ -24,9 +25,11 @@ CHILD = CREATE | DELETE | MOVED_FROM | MOVED_TO  # a name in the directory came 
 MOVED = MOVE_SELF | DELETE_SELF
 LOST = IGNORED | UNMOUNT  # the watch itself is gone, and with it the directory
 
-# The four ways to watch a path.
+# The ways to watch a path.
 WATCH_CONTENT = CHILD | ONLYDIR | DONT_FOLLOW  # a cur or new: its entries
 WATCH_ENTRIES = CHILD | ATTRIB | ONLYDIR | DONT_FOLLOW  # a folder: its entries and who may read them
+WATCH_MESSAGES = WATCH_ENTRIES | MODIFY  # an MH folder: its messages lie beside its folders
+WATCH_FILE = MODIFY | ATTRIB | MOVED | DONT_FOLLOW  # an mbox: what is in it, and (its links) whether it goes
 WATCH_SELF = MOVED | DONT_FOLLOW  # a directory or link on the way: whether it stays where it is
 WATCH_STATUS = ATTRIB | DONT_FOLLOW  # what may not be read, or is not there: always by polling
 

@@ -3,6 +3,7 @@
 from typing import Iterable, Optional, Tuple
 
 DIRECTORY = "directory"
+FILE = "file"
 LINK = "link"
 
 
@@ -28,14 +29,18 @@ class Eyes:
         """Stop watching; a number that is not in use any more is no error."""
         raise NotImplementedError
 
-    def list(self, path: str) -> Iterable[Tuple[str, str]]:
-        """Return (name, DIRECTORY or LINK) of those entries that are one of the two."""
+    def list(self, path: str, files: bool = False) -> Iterable[Tuple[str, str]]:
+        """Return (name, DIRECTORY, LINK or, if asked for, FILE) of those entries that are one of these."""
         raise NotImplementedError
 
     def kind(self, path: str) -> Optional[str]:
-        """Return DIRECTORY, LINK, or None for anything else and for nothing; never raises."""
+        """Return DIRECTORY, LINK, FILE, or None for anything else and for nothing; never raises."""
         raise NotImplementedError
 
     def link_target(self, path: str) -> Optional[str]:
         """Return where a link points, None if the path is no link."""
+        raise NotImplementedError
+
+    def beginning(self, path: str) -> Optional[bytes]:
+        """Return the first bytes of a regular file (enough to know an mbox), None if it is none."""
         raise NotImplementedError

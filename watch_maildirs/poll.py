@@ -13,31 +13,48 @@ import stat
 import time
 from typing import Dict, Iterable, List, Optional, Tuple
 
-from watch_maildirs.events import CREATE, IGNORED, ONLYDIR, WATCH_SELF, WATCH_STATUS, Event
-from watch_maildirs.eyes import DIRECTORY, LINK, Eyes
+from watch_maildirs.events import (
+    CREATE,
+    IGNORED,
+    MODIFY,
+    ONLYDIR,
+    WATCH_FILE,
+    WATCH_SELF,
+    WATCH_STATUS,
+    Event,
+)
+from watch_maildirs.eyes import DIRECTORY, FILE, LINK, Eyes
+from watch_maildirs.naming import SEQUENCES
 
 DEFAULT_INTERVAL_S = 10.0
 _RECENT_NS = 2 * 10**9  # the coarsest clock of a file system, FAT's
+_BEGINNING_BYTES = 5
+_KINDS = {stat.S_IFDIR: DIRECTORY, stat.S_IFLNK: LINK, stat.S_IFREG: FILE}
 
 Identity = Tuple[int, ...]
 
 
 class _Watched:
-    __slots__ = ("identity", "mask", "modified_ns", "names", "path")
+    __slots__ = ("contents", "identity", "mask", "modified_ns", "names", "path")
 
     def __init__(self, path: str, mask: int) -> None:
         self.path = path
         self.mask = mask
         self.identity: Identity = ()
+        self.contents: Identity = ()  # of a file: size and time of modification
         self.modified_ns = 0
         self.names: Optional[int] = None  # a digest of the directory's entries, while its time is recent
 
     def look(self) -> int:
         """Look again; return the mask of the event that this makes, 0 for none."""
         if not self.mask & ONLYDIR:
-            before, self.identity = self.identity, self._identity()
-            return 0 if before == self.identity else IGNORED
+            before, contents = self.identity, self.contents
+            self.identity = self._identity()
+            if before != self.identity:
+                return IGNORED
+            return MODIFY if contents != self.contents else 0
         before, modified_ns, names = self.identity, self.modified_ns, self.names
+        contents = self.contents
         try:
             self.look_at_directory(is_new=False)
         except OSError:
@@ -45,7 +62,7 @@ class _Watched:
         if before != self.identity:
             return IGNORED
         renamed = names is not None and names != (self.names or _digest(self.path))
-        return CREATE if modified_ns != self.modified_ns or renamed else 0
+        return CREATE if modified_ns != self.modified_ns or renamed or contents != self.contents else 0
 
     def first_look(self) -> None:
         """Look for the first time, and raise the errors that inotify_add_watch(2) would."""
@@ -53,7 +70,7 @@ class _Watched:
             self.look_at_directory(is_new=True)
         else:
             self.identity = self._identity()
-            if self.mask == WATCH_SELF and len(self.identity) == 1:
+            if self.mask in (WATCH_SELF, WATCH_FILE) and len(self.identity) == 1:
                 raise OSError(self.identity[0], os.strerror(self.identity[0]), self.path)
 
     def look_at_directory(self, is_new: bool) -> None:
@@ -69,6 +86,8 @@ class _Watched:
             self.names = _digest(self.path)
         self.identity = (status.st_dev, status.st_ino)
         self.modified_ns = status.st_mtime_ns
+        if self.mask & MODIFY:
+            self.contents = _contents(self.path + "/" + SEQUENCES)
 
     def _identity(self) -> Identity:
         try:
@@ -77,9 +96,20 @@ class _Watched:
             return (error.errno or 0,)
         if stat.S_ISLNK(status.st_mode):  # a link that is made anew may well get the old one's inode
             return (status.st_dev, status.st_ino, status.st_ctime_ns)
-        if self.mask == WATCH_SELF:
+        if self.mask == WATCH_FILE:
+            self.contents = _contents(self.path)
+        if self.mask in (WATCH_SELF, WATCH_FILE):
             return (status.st_dev, status.st_ino)
         return (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid)
+
+
+def _contents(path: str) -> Identity:
+    """Return what changes when a file is written to."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _digest(path: str) -> int:
@@ -139,14 +169,11 @@ class Polling(Eyes):
         reason, self._reason = self._reason, ""
         return ["looking every {:g} s: {}".format(self._interval_s, reason)] if reason else []
 
-    def list(self, path: str) -> Iterable[Tuple[str, str]]:
+    def list(self, path: str, files: bool = False) -> Iterable[Tuple[str, str]]:
         """See Eyes."""
         with os.scandir(path) as entries:
-            return [
-                (entry.name, kind)
-                for entry, kind in ((entry, _entry_kind(entry)) for entry in entries)
-                if kind
-            ]
+            kinds = [(entry.name, _entry_kind(entry)) for entry in entries]
+        return [(name, kind) for name, kind in kinds if kind and (files or kind != FILE)]
 
     def kind(self, path: str) -> Optional[str]:
         """See Eyes."""
@@ -154,14 +181,30 @@ class Polling(Eyes):
             mode = os.lstat(path).st_mode
         except OSError:
             return None
-        return DIRECTORY if stat.S_ISDIR(mode) else LINK if stat.S_ISLNK(mode) else None
+        return _KINDS.get(stat.S_IFMT(mode))
 
     def link_target(self, path: str) -> Optional[str]:
         """See Eyes."""
         return os.readlink(path) if self.kind(path) == LINK else None  # noqa: PTH115
 
+    def beginning(self, path: str) -> Optional[bytes]:
+        """See Eyes."""
+        if self.kind(path) != FILE:
+            return None
+        how = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+        try:
+            fd = os.open(path, how | os.O_NOATIME)  # mail readers see by the time of access what is new
+        except PermissionError:  # it is somebody else's
+            fd = os.open(path, how)
+        try:
+            return os.read(fd, _BEGINNING_BYTES)
+        finally:
+            os.close(fd)
+
 
 def _entry_kind(entry: "os.DirEntry[str]") -> Optional[str]:
     if entry.is_dir(follow_symlinks=False):
         return DIRECTORY
-    return LINK if entry.is_symlink() else None
+    if entry.is_symlink():
+        return LINK
+    return FILE if entry.is_file(follow_symlinks=False) else None

@@ -14,11 +14,12 @@ IN_PART = 0  # to see the entries of cur or new
 IN_FOLDER = 1  # to see the entries of the folder itself
 STEP = 2  # to see whether a directory or link on the way stays where it is
 NAME = 3  # to see what a name on the way comes to mean
-ALL_USES = (IN_PART, IN_FOLDER, STEP, NAME)
+IN_FILE = 4  # to see what is written into an mbox
+ALL_USES = (IN_PART, IN_FOLDER, STEP, NAME, IN_FILE)
 
 
 class Folder:
-    """A directory that is, holds or may become a mailbox."""
+    """A directory, or an mbox, that is, holds or may become a mailbox."""
 
     __slots__ = (
         "blocked",
@@ -26,6 +27,7 @@ class Folder:
         "complete",
         "entries",
         "forgotten",
+        "is_empty",
         "mailbox",
         "parent",
         "path",
@@ -40,16 +42,17 @@ class Folder:
         self.mailbox = mailbox_name(layout, entries)
         self.path = path  # with all links resolved, once `there`
         self.way = ""  # for the base and for links: the path as given, to be followed to find `path`
-        self.watch: Optional[int] = None  # the number of the watch on its entries
-        self.complete = False  # it has cur and new, both watched
+        self.watch: Optional[int] = None  # the number of the watch on its entries, or on the mbox
+        self.complete = False  # it is a mailbox: has cur and new, both watched, or is one as it is
         self.blocked = False  # something in it could not be opened
         self.forgotten = False
+        self.is_empty = False  # an mbox in which nothing was written yet, so that it may turn out to be none
         self.children: Dict[str, Folder] = {}
         self.wds: List[int] = []
 
     @property
     def there(self) -> bool:
-        """Whether its entries are watched."""
+        """Whether it is there and watched."""
         return self.watch is not None
 
     def is_loop(self) -> bool:

@@ -12,32 +12,47 @@ itself moves, everything is looked at again, and told as changed.
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from watch_maildirs import events as ev
-from watch_maildirs.eyes import LINK, Eyes
-from watch_maildirs.naming import MAILDIR_PLUS_PLUS, PARTS, holds_folders, may_be_folder
+from watch_maildirs.eyes import FILE, LINK, Eyes
+from watch_maildirs.naming import (
+    MAILDIR_PLUS_PLUS,
+    MAILDIRS,
+    MBOX,
+    MBOX_BEGINS,
+    MH,
+    PARTS,
+    holds_folders,
+    is_message,
+    may_be_folder,
+)
 from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, Change
-from watch_maildirs.roles import ALL_USES, IN_FOLDER, IN_PART, NAME, STEP, Folder, Roles
+from watch_maildirs.roles import ALL_USES, IN_FILE, IN_FOLDER, IN_PART, NAME, STEP, Folder, Roles
 
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
 
 # What to look at again in a folder, beside the name of an entry.
 _ITSELF = ""
 _LISTING = "/"
+_PLACE = "//"  # whether it is still where it was
+_BEGINNING = "///"  # whether the file is an mbox
 
 
 class Tree:
-    """A Maildir tree seen through a pair of eyes."""
+    """A tree of mailboxes seen through a pair of eyes."""
 
-    def __init__(self, eyes: Eyes, base: str, layout: str) -> None:
+    def __init__(self, eyes: Eyes, base: str, layout: str, inbox: str = "") -> None:
         """Nothing is looked at before ``start``.
 
         Args:
             eyes: how to look.
-            base: absolute path of the Maildir; it need not exist.
+            base: absolute path of the store; it need not exist.
             layout: one of ``naming.LAYOUTS``.
+            inbox: absolute path of an mbox that is the INBOX of this store, but lies elsewhere.
         """
         self._eyes = eyes
         self._way = base
+        self._inbox = inbox
         self._layout = layout
+        self._parts = PARTS if layout in MAILDIRS else ()
         self._reset()
 
     def _reset(self) -> None:
@@ -46,8 +61,13 @@ class Tree:
         self._changes: List[Change] = []
         self._again: Dict[Tuple[Folder, str], None] = {}  # what to look at again, in order
         self._missed = False  # everything has to be looked at again
-        self._base = Folder(self._layout, None, (), "")
-        self._base.way = self._way
+        self._base = self._root(self._way)
+        self._roots = [self._base, self._root(self._inbox)] if self._inbox else [self._base]
+
+    def _root(self, way: str) -> Folder:
+        root = Folder(self._layout, None, (), "")
+        root.way = way
+        return root
 
     def mailboxes(self) -> Tuple[str, ...]:
         """Return the names of all mailboxes that are there."""
@@ -55,10 +75,10 @@ class Tree:
 
     def start(self) -> List[Change]:
         """Look at everything for the first time; only notes come out."""
-        self._enter_all([self._base])
+        self._enter_all(list(self._roots))
         while self._missed:
             self._reset()
-            self._enter_all([self._base])
+            self._enter_all(list(self._roots))
         self._note_base()
         return [change for change in self._take() if change.kind == NOTE]
 
@@ -84,10 +104,12 @@ class Tree:
             for folder, use, own in self._roles.of(wd):
                 if use == IN_PART and mask & ev.CHILD:
                     self._changes.append(Change(CONTENT, folder.mailbox, own + "/" + name if name else ""))
+                elif use == IN_FILE:
+                    self._judge_file(folder, mask)
                 else:
                     self._judge(folder, use, own, mask, name)
         again, self._again = self._again, {}
-        if self._missed or (self._base, _ITSELF) in again:
+        if self._missed or any((root, _ITSELF) in again for root in self._roots):
             return self.look_again()
         for folder, name in again:
             if not folder.forgotten:
@@ -110,11 +132,24 @@ class Tree:
         ):
             self._again[folder, own if use == IN_PART else _ITSELF] = None
 
+    def _judge_file(self, folder: Folder, mask: int) -> None:
+        if mask & ev.MODIFY:
+            self._changes.append(Change(CONTENT, folder.mailbox))
+            if folder.is_empty:
+                self._again[folder, _BEGINNING] = None
+        if mask & ev.LOST:
+            self._again[folder, _ITSELF] = None
+        elif mask & (ev.ATTRIB | ev.MOVED):  # that it was unlinked, or just that somebody read it
+            self._again[folder, _PLACE] = None
+
     def _judge_entry(self, folder: Folder, mask: int, name: str) -> None:
         if not name:
             if mask & ev.CHILD:
                 self._again[folder, _LISTING] = None
-        elif name in PARTS:
+        elif self._layout == MH and is_message(name):
+            if folder.complete and mask & (ev.CHILD | ev.MODIFY):
+                self._changes.append(Change(CONTENT, folder.mailbox, name))
+        elif name in self._parts:
             if mask & ev.CHILD or not folder.complete:
                 self._again[folder, name] = None
         elif may_be_folder(self._layout, (*folder.entries, name)):
@@ -127,12 +162,24 @@ class Tree:
     def _look_at(self, folder: Folder, name: str) -> None:
         if name == _LISTING:
             self._relist(folder)
-        elif name in PARTS:
+        elif name == _PLACE:
+            self._look_at_place(folder)
+        elif name == _BEGINNING:
+            self._look_at_beginning(folder)
+        elif name in self._parts:
             self._look_at_parts(folder)
             self._enter_all(self._secure_way(folder))
         elif name:
             self._replace(folder, name)
         elif folder.parent is not None:
+            self._replace(folder.parent, folder.entries[-1])
+
+    def _look_at_place(self, folder: Folder) -> None:
+        if folder.watch is None or self._eyes.leads_to(folder.path, folder.watch):
+            return
+        if folder.parent is None:
+            self._missed = True
+        else:
             self._replace(folder.parent, folder.entries[-1])
 
     def _replace(self, folder: Folder, name: str) -> None:
@@ -146,7 +193,9 @@ class Tree:
 
     def _relist(self, folder: Folder) -> None:
         """Find out what changed in a folder of which no more is known than that its entries did."""
-        if not (folder.complete and all(self._eyes.kind(_join(folder.path, part)) for part in PARTS)):
+        if self._layout == MH and folder.complete:
+            self._changes.append(Change(CONTENT, folder.mailbox))
+        if not (folder.complete and all(self._eyes.kind(_join(folder.path, part)) for part in self._parts)):
             self._look_at_parts(folder)
         names = {name for name, _ in self._list(folder)}
         for name in sorted(names ^ set(folder.children)):
@@ -177,6 +226,8 @@ class Tree:
     def _new_children(self, folder: Folder, listed: Iterable[Tuple[str, str]]) -> List[Folder]:
         made = []
         for name, kind in listed:
+            if kind == FILE and self._layout != MBOX:
+                continue
             if name not in folder.children and may_be_folder(self._layout, (*folder.entries, name)):
                 child = Folder(self._layout, folder, (*folder.entries, name), _join(folder.path, name))
                 if kind == LINK:
@@ -189,8 +240,10 @@ class Tree:
         """Return the (name, kind) of what may be folders in a folder."""
         if not folder.there or not holds_folders(self._layout, folder.entries) or folder.is_loop():
             return []
+        if self._layout == MBOX and folder.complete:  # a file
+            return []
         try:
-            listed = self._eyes.list(folder.path)
+            listed = self._eyes.list(folder.path, self._layout == MBOX)
         except OSError as error:
             self._block(folder, folder.path, error)
             return []
@@ -221,12 +274,42 @@ class Tree:
         return []
 
     def _look_into(self, folder: Folder) -> None:
-        folder.watch = self._watch(folder, folder.path, ev.WATCH_ENTRIES, IN_FOLDER, "")
+        if self._layout == MBOX and self._eyes.kind(folder.path) == FILE:
+            self._look_into_file(folder)
+            return
+        entries = ev.WATCH_MESSAGES if self._layout == MH else ev.WATCH_ENTRIES
+        folder.watch = self._watch(folder, folder.path, entries, IN_FOLDER, "")
         if folder.there:
             self._look_at_parts(folder)
 
+    def _look_into_file(self, folder: Folder) -> None:
+        folder.watch = self._watch(folder, folder.path, ev.WATCH_FILE, IN_FILE, "")
+        if folder.there:
+            self._look_at_beginning(folder)
+
+    def _look_at_beginning(self, folder: Folder) -> None:
+        """Find out whether a file is an mbox; once something was written, that does not change."""
+        try:
+            beginning = self._eyes.beginning(folder.path)
+        except OSError as error:
+            self._block(folder, folder.path, error)
+            beginning = None
+        folder.is_empty = beginning is not None and len(beginning) < len(MBOX_BEGINS)
+        is_mbox = beginning is not None and MBOX_BEGINS.startswith(beginning)
+        if is_mbox and not folder.complete:
+            self._tell_made(folder)
+        if not is_mbox:
+            if folder.complete:
+                self._tell_gone(folder)
+            self._roles.drop(folder, (IN_FILE,))
+            folder.watch = None
+
     def _look_at_parts(self, folder: Folder) -> None:
         """Watch cur and new; a folder is a mailbox while it has both, and is silent until then."""
+        if not self._parts:
+            if self._layout == MH and folder.entries and not folder.complete:
+                self._tell_made(folder)
+            return
         known = self._roles.parts_of(folder) if folder.complete else set()
         found: Set[Tuple[int, str]] = set()
         for part in PARTS:
@@ -341,9 +424,13 @@ class Tree:
         self._watch_status(folder, path)
 
     def _note_base(self) -> None:
+        what = '"{}"' if self._layout == MBOX else 'directory "{}"'
+        for root in self._roots:
+            if not root.there:
+                self._note("there is no {} that can be read; waiting for it".format(what.format(root.way)))
         if not self._base.there:
-            self._note('there is no directory "{}" that can be read; waiting for it'.format(self._way))
-        elif not self._base.complete and self._layout == MAILDIR_PLUS_PLUS:
+            return
+        if not self._base.complete and self._layout == MAILDIR_PLUS_PLUS:
             self._note('"{}" has no cur and new, so it is no Maildir; waiting for them'.format(self._way))
 
     def _note(self, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import List, Optional
 
 import inotify_simple
 
-from watch_maildirs.events import MASK_ADD, Q_OVERFLOW, WATCH_ENTRIES, WATCH_STATUS, Event
+from watch_maildirs.events import MASK_ADD, Q_OVERFLOW, WATCH_ENTRIES, WATCH_SELF, WATCH_STATUS, Event
 from watch_maildirs.poll import Polling
 
 _RETRY_INTERVALS = 6  # how many times slower than polling it is tried to get back to inotify
@@ -68,9 +68,9 @@ class Inotify(Polling):
             return None
 
     def leads_to(self, path: str, wd: int) -> bool:
-        """Have the kernel watch the path once more: it has one number for each directory."""
+        """Have the kernel watch the path once more: it has one number for each inode."""
         try:
-            return wd < 0 or self._add_watch(path, WATCH_ENTRIES) == wd
+            return wd < 0 or self._add_watch(path, WATCH_SELF) == wd
         except OSError:
             return False
 

@@ -1,4 +1,4 @@
-"""A base that is removed and made again at every moment of a look, also while some process keeps it open.
+"""A base that is removed and made again at every moment of a look, while some process keeps it open.
 
 A directory that is kept open tells nothing of its own removal, so only what its entries and its way told can
 lead to the new one.  The eyes are the real ones, the directories too; just the moment is chosen: before the
@@ -50,10 +50,10 @@ class Interrupted(Inotify):
         self._look()
         return super().watch_name(directory, name)
 
-    def list(self, path: str) -> Iterable[tuple[str, str]]:
+    def list(self, path: str, files: bool = False) -> Iterable[tuple[str, str]]:
         """See Eyes."""
         self._look()
-        return super().list(path)
+        return super().list(path, files)
 
     def kind(self, path: str) -> str | None:
         """See Eyes."""
@@ -106,12 +106,6 @@ SEQUENCES: dict[str, tuple[Act, Act]] = {
 }
 
 
-@pytest.fixture(params=["held", "free"])
-def is_held(request: pytest.FixtureRequest) -> bool:
-    """Whether some process keeps the base and its parent open."""
-    return bool(request.param == "held")
-
-
 @pytest.fixture(params=[MAILDIR_PLUS_PLUS, NESTED, "link"])
 def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A base that has the name of what it is: one of the layouts, or what is found behind a link."""
@@ -121,9 +115,9 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def held(base: Path, is_held: bool) -> Iterator[list[int]]:
+def held(base: Path) -> Iterator[list[int]]:
     """The descriptors that keep the base open; more may be added."""
-    fds = [os.open(path, os.O_RDONLY) for path in (base.parent, base)] if is_held else []
+    fds = [os.open(path, os.O_RDONLY) for path in (base.parent, base)]
     yield fds
     for fd in fds:
         os.close(fd)
@@ -152,7 +146,7 @@ def check(tree: Tree, eyes: Interrupted, base: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_during_a_look(base: Path, held: list[int], is_held: bool, name: str) -> None:
+def test_during_a_look(base: Path, held: list[int], name: str) -> None:
     """While events are looked into."""
     first, second = SEQUENCES[name]
     looks = 0
@@ -160,12 +154,12 @@ def test_during_a_look(base: Path, held: list[int], is_held: bool, name: str) ->
     while not is_over:
         shutil.rmtree(base, ignore_errors=True)
         make(base)
-        held += [os.open(base, os.O_RDONLY)] if is_held else []
+        held.append(os.open(base, os.O_RDONLY))
         eyes = Interrupted()
         tree = tree_of(base, eyes)
         tree.start()
         first(base)
-        held += [os.open(base, os.O_RDONLY)] if is_held and base.exists() else []
+        held += [os.open(base, os.O_RDONLY)] if base.exists() else []
         eyes.looks_left, eyes.act = looks, lambda: second(base)
         changes(tree, eyes)
         is_over = eyes.looks_left >= 0
@@ -178,14 +172,14 @@ def test_during_a_look(base: Path, held: list[int], is_held: bool, name: str) ->
     assert looks > 3
 
 
-def test_during_the_first_look(base: Path, held: list[int], is_held: bool) -> None:
+def test_during_the_first_look(base: Path, held: list[int]) -> None:
     """While everything is looked at for the first time."""
     looks = 0
     is_over = False
     while not is_over:
         shutil.rmtree(base, ignore_errors=True)
         make(base)
-        held += [os.open(base, os.O_RDONLY)] if is_held else []
+        held.append(os.open(base, os.O_RDONLY))
         eyes = Interrupted()
         eyes.looks_left, eyes.act = looks, lambda: again(base)
         tree = tree_of(base, eyes)

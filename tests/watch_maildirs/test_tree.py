@@ -64,7 +64,7 @@ class PaperEyes(Eyes):
         for path in [path for path, known in self.wds.items() if known == wd]:
             del self.wds[path], self.masks[path]
 
-    def list(self, path: str) -> Iterable[tuple[str, str]]:
+    def list(self, path: str, files: bool = False) -> Iterable[tuple[str, str]]:
         """See Eyes."""
         below = [p for p in sorted({*self.directories, *self.links}) if p.rpartition("/")[0] == path]
         return [(p.rpartition("/")[2], LINK if p in self.links else DIRECTORY) for p in below]
