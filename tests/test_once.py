@@ -15,6 +15,7 @@ import pytest
 
 from mswatch.account import Layout
 from tests.servers import mbsync
+from tests.servers.dovecot import Dovecot, ImapAccount
 from tests.servers.maildir import MaildirStore, deliver, flags_of, messages, set_flags
 from tests.servers.waiting import arrivals, wait_until
 from tests.service.harness import Service
@@ -25,21 +26,24 @@ MAILBOXES = ("INBOX", "lists/python")
 
 
 class Pair:
-    """Two Maildirs and the service between them."""
+    """Two Maildirs, one of which may be that of a server, and the service between them."""
 
-    def __init__(self, base: Path, layout: Layout, wrapper: str = "") -> None:
-        self.near, self.far = (MaildirStore(base / side, layout) for side in ("near", "far"))
+    def __init__(
+        self, base: Path, layout: Layout, wrapper: str = "", account: ImapAccount | None = None
+    ) -> None:
+        self.near = MaildirStore(base / "near", layout)
+        self.far = MaildirStore(base / "far", layout) if account is None else account.store
         for mailbox in MAILBOXES:
             self.near.make(mailbox)
             self.far.make(mailbox)
-        arguments = json.dumps(["-c", str(mbsync.write_configuration(base, self.near, self.far))])
+        arguments = json.dumps(["-c", str(mbsync.write_configuration(base, self.near, account or self.far))])
         program = f'command = ["{wrapper}"]\n' if wrapper else ""
         self.file = base / "work.toml"
         self.file.write_text(
             'base_delay = 0\ninter_delay = 0\nmax_delay = "1s"\n'
             f'[sync]\nwith = "mbsync"\n{program}channel = "{mbsync.CHANNEL}"\narguments = {arguments}\n'
             + "".join(
-                f"[store.{name}]\nmaildir = {json.dumps(str(store.root))}\nlayout = {json.dumps(layout)}\n"
+                f'[store.{name}]\nmaildir = {json.dumps(str(store.root))}\nlayout = "{store.layout}"\n'
                 for name, store in (("near", self.near), ("far", self.far))
             )
         )
@@ -98,6 +102,20 @@ def test_one_delivery_one_run(pair: Pair, service: Service) -> None:
     assert service.end() == 0
 
     assert runs(service)[-4:] == [":INBOX", ":lists/python", ":lists/python", ":INBOX"]
+
+
+def test_a_server_that_takes_mail(tmp_path: Path, dovecot: Dovecot, user: str) -> None:
+    """A server moves what it lists from new to cur, and that is no second run."""
+    pair = Pair(tmp_path, "nested", account=dovecot.account(user))
+    with Service(tmp_path, "--config", str(pair.file)) as service:
+        service.expect("Watching mailstores")
+        wait_until(lambda: is_at_rest(service, everything=True), "the first run is done")
+        for mailbox in MAILBOXES:
+            carried(pair.far.path(mailbox), pair.near.path(mailbox))
+        carried(pair.far.path("INBOX"), pair.near.path("INBOX"))
+        wait_until(lambda: is_at_rest(service), "nothing is pending")
+        assert service.end() == 0
+        assert runs(service)[-3:] == [":INBOX", ":lists/python", ":INBOX"]
 
 
 def test_whoever_is_quicker_than_the_run(pair: Pair, service: Service) -> None:

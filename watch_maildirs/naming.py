@@ -28,6 +28,7 @@ INBOX = "INBOX"
 PARTS = ("cur", "new")  # what makes a directory a mailbox; tmp holds nothing that was delivered
 SEQUENCES = ".mh_sequences"  # which messages of an MH folder are unseen, flagged and so on; mh-sequence(5)
 MBOX_BEGINS = b"From "  # mbox(5)
+NO_FLAGS = ":2,"  # what a name has in cur, before its flags; maildir(5)
 _RESERVED = frozenset(["cur", "new", "tmp"])
 
 

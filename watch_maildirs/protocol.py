@@ -14,6 +14,8 @@ KIND    meaning
 ======= ==============================================================================================
 content FILE (``new/1700.M1.host``) appeared, vanished, or was renamed from or to this name in MAILBOX;
         FILE is empty where it is not known which one, or where there were too many to tell
+taken   FILE (``cur/1700.M1.host:2,``) came from new and has no flag: somebody listed the mailbox, as every
+        IMAP server does when it is opened, and nothing else happened to the message
 made    MAILBOX appeared
 gone    MAILBOX vanished
 all     MAILBOX and FILE are empty: any mailbox may have changed, appeared or vanished
@@ -30,11 +32,12 @@ import re
 from typing import Iterable, List, Match, NamedTuple, Set, Tuple
 
 CONTENT = "content"
+TAKEN = "taken"
 MADE = "made"
 GONE = "gone"
 ALL = "all"
 NOTE = "note"
-KINDS = frozenset([CONTENT, MADE, GONE, ALL, NOTE])
+KINDS = frozenset([CONTENT, TAKEN, MADE, GONE, ALL, NOTE])
 
 READY_LINE = b"\n"
 
@@ -95,7 +98,7 @@ def parse(line: bytes) -> Change:
     mailbox, kind, file = unescape(fields[0]), fields[1].decode("ascii", "replace"), unescape(fields[2])
     if kind not in KINDS:
         raise ValueError("unknown kind: {!r}".format(line[:200]))
-    if (mailbox == "") != (kind in (ALL, NOTE)) or (file != "" and kind not in (CONTENT, NOTE)):
+    if (mailbox == "") != (kind in (ALL, NOTE)) or (file != "" and kind not in (CONTENT, TAKEN, NOTE)):
         raise ValueError("a field that {!r} does not have: {!r}".format(kind, line[:200]))
     return Change(kind, mailbox, file)
 
@@ -112,7 +115,7 @@ class Long:
     def widen(self, line: bytes) -> bytes:
         """Return a line that says less exactly what this one says, so that many become one."""
         mailbox, kind, _file = line.split(b"\t")
-        return mailbox + b"\t" + kind + b"\t\n" if kind == b"content" else line
+        return mailbox + b"\tcontent\t\n" if kind in (b"content", b"taken") else line
 
 
 class Plain:

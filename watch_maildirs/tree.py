@@ -19,12 +19,13 @@ from watch_maildirs.naming import (
     MBOX,
     MBOX_BEGINS,
     MH,
+    NO_FLAGS,
     PARTS,
     holds_folders,
     is_message,
     may_be_folder,
 )
-from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, Change
+from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, TAKEN, Change
 from watch_maildirs.roles import ALL_USES, IN_FILE, IN_FOLDER, IN_PART, NAME, STEP, Folder, Roles
 
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
@@ -98,12 +99,17 @@ class Tree:
 
     def handle(self, events: Iterable[Tuple[int, int, int, str]]) -> List[Change]:
         """Return the changes that events stand for, after looking again wherever they say so."""
-        for wd, mask, _cookie, name in events:
+        events = list(events)
+        taken = self._taken(events)
+        for wd, mask, cookie, name in events:
             if mask & ev.Q_OVERFLOW:
                 self._missed = True
             for folder, use, own in self._roles.of(wd):
                 if use == IN_PART and mask & ev.CHILD:
-                    self._changes.append(Change(CONTENT, folder.mailbox, own + "/" + name if name else ""))
+                    kind = TAKEN if cookie in taken else CONTENT
+                    if kind == CONTENT or mask & ev.MOVED_TO:
+                        file = own + "/" + name if name else ""
+                        self._changes.append(Change(kind, folder.mailbox, file))
                 elif use == IN_FILE:
                     self._judge_file(folder, mask)
                 else:
@@ -115,6 +121,25 @@ class Tree:
             if not folder.forgotten:
                 self._look_at(folder, name)
         return self.look_again() if self._missed else self._take()
+
+    def _taken(self, events: List[Tuple[int, int, int, str]]) -> Set[int]:
+        """Return the cookies of renames from new to cur that give a message no flag."""
+        begun: Dict[int, Tuple[int, str]] = {}
+        taken = set()
+        for wd, mask, cookie, name in events:
+            if mask & ev.MOVED_FROM:
+                begun[cookie] = (wd, name)
+            elif mask & ev.MOVED_TO and cookie in begun:
+                came_from, before = begun[cookie]
+                sides = self._plays(came_from, "new"), self._plays(wd, "cur")
+                if name == before + NO_FLAGS and sides[0] and sides[0] == sides[1]:
+                    taken.add(cookie)
+        return taken
+
+    def _plays(self, wd: int, part: str) -> Set[int]:
+        """Return the folders of which this watch is that part and nothing else; none if it is more."""
+        roles = self._roles.of(wd)
+        return {id(folder) for folder, _, own in roles} if all(own == part for _, _, own in roles) else set()
 
     def _take(self) -> List[Change]:
         changes, self._changes = self._changes, []

@@ -105,7 +105,7 @@ class Coordinator:
         self._run_lock = run_lock(self.account.name, self._environment)
         path = socket_path(self.account.name, self._environment)
         server = Server(path, self._answering.on_request, self._loop)
-        self.echoes = Listener(path.with_suffix(".echo"), self._loop)
+        self.echoes = Listener(path.with_suffix(".echo"), self.account.sync, self._loop)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGUSR1, self._show_pending)
@@ -192,6 +192,7 @@ class Coordinator:
             else:
                 self.watchings[store.name] = self._watching(store)
         self.account = account
+        self.echoes.sync = account.sync
         spawn(self._limit_runs())
         self.feed([ev.PolicyChanged(account.policy, changed)])
 

@@ -4,6 +4,9 @@ Records (the format stands in socketwatch/echo.c) come on a datagram socket, and
 come at its end at the latest.  So a change of a mailbox that a run is at work on waits until the run has
 ended; ``core.echo`` says what a run then explains.
 
+That a server took a message from ``new`` into ``cur`` is no news either where the syncer is one that we know:
+there is nothing in it that such a syncer carries.
+
 Only records of the syncer's own process count, which the kernel tells with each datagram: what a program did
 that a syncer calls, or that calls the syncer, as a hook that moves mail, is news for the other store.
 """
@@ -17,7 +20,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from mswatch.account import Store
+from mswatch.account import Store, Sync
 from mswatch.core.echo import Echoes, Place
 from mswatch.core.events import MailboxChanged
 from mswatch.names import own
@@ -36,13 +39,19 @@ _OPERATIONS = {"made": True, "removed": False}
 class Listener:
     """Knows the echo of the runs of one account."""
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, sync: Sync, loop: asyncio.AbstractEventLoop) -> None:
         """Listen; whoever does must hold the account's service lock.
+
+        Args:
+            path: where.
+            sync: how the syncer is called, which may be set anew.
+            loop: calls us.
 
         Raises:
             OSError: there is no place for the socket.
         """
         self.count = 0  # of the changes that were no news
+        self.sync = sync
         self._path = path
         self._loop = loop
         self._table = Echoes()
@@ -96,6 +105,9 @@ class Listener:
     def news(self, store: Store, change: Changed) -> list[MailboxChanged]:
         """Return the change as an event if it is news, nothing if it is not or cannot be judged yet."""
         event = MailboxChanged(store.name, change.mailbox, change.gone)
+        if change.taken and self.sync.leaves_both_equal:
+            self.count += 1
+            return []
         if not change.files or store.maildir is None:
             return [event]
         if self._is_running and (self._covered is None or change.mailbox in self._covered):

@@ -32,10 +32,12 @@ class Changed:
     """A mailbox, by its canonical name, changed; or it is gone.
 
     ``files`` are the names that changed in it (``new/1700.M1.host``); empty: it is not known which.
+    ``taken``: messages went from new to cur without a flag, and nothing else happened.
     """
 
     mailbox: str
     gone: bool = False
+    taken: bool = False
     files: frozenset[str] = frozenset()
 
 
@@ -109,17 +111,22 @@ class WatcherReader:
             return [Note(change.file)]
         if change.kind == protocol.ALL:
             return [AnythingChanged()]
-        return [self._changed(change.mailbox, change.file, gone=change.kind == protocol.GONE)]
+        return [self._changed(change.mailbox, change.kind, change.file)]
 
-    def _changed(self, own: str, file: str = "", *, gone: bool = False) -> Changed:
-        return Changed(canonical(own, self._names), gone, frozenset([file] if file else []))
+    def _changed(self, own: str, kind: str = protocol.CONTENT, file: str = "") -> Changed:
+        return Changed(
+            canonical(own, self._names),
+            gone=kind == protocol.GONE,
+            taken=kind == protocol.TAKEN,
+            files=frozenset([file] if "/" in file else []),  # those of other layouts no run accounts for
+        )
 
 
 def _merged(words: Iterable[Word]) -> list[Word]:
     """Return each word once, where it came last, and the files of a mailbox together."""
     merged: dict[Word, Word] = {}
     for word in words:
-        key = word if not isinstance(word, Changed) else Changed(word.mailbox, word.gone)
+        key = replace(word, files=frozenset()) if isinstance(word, Changed) else word
         before = merged.pop(key, None)
         if isinstance(word, Changed) and isinstance(before, Changed):
             both_known = word.files and before.files

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mswatch.account import Store
+from mswatch.account import Store, Sync
 from mswatch.core.events import MailboxChanged
 from mswatch.service.echoes import Listener
 from mswatch.watchers.reader import Changed
 from tests.servers.maildir import MaildirStore, deliver, make_message
 
+MBSYNC = Sync("mbsync", ("mbsync",), "work")
 NEWS = [MailboxChanged("near", "INBOX")]
 
 
@@ -30,7 +31,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.fixture
 def listener(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> Iterator[Listener]:
     """A listener that takes this process for the syncer."""
-    listener = Listener(tmp_path / "work.echo", loop)
+    listener = Listener(tmp_path / "work.echo", MBSYNC, loop)
     yield listener
     listener.close()
 
@@ -110,6 +111,16 @@ def test_garbage(listener: Listener, maildir: MaildirStore, data: bytes) -> None
     assert listener.news(store_of(maildir), change(message)) == NEWS
 
 
+def test_taken_by_a_server(listener: Listener, maildir: MaildirStore) -> None:
+    """That a message went into cur without a flag is nothing to a syncer that we know, and news to others."""
+    message = deliver(maildir.path())
+    taken = Changed("INBOX", taken=True, files=frozenset([f"cur/{message.name}:2,"]))
+    assert listener.news(store_of(maildir), taken) == []
+
+    listener.sync = Sync("command", ("rsync",))
+    assert listener.news(store_of(maildir), taken) == NEWS
+
+
 @pytest.mark.parametrize("who", ["a child of the syncer", "a syncer that failed"])
 def test_records_that_do_not_count(listener: Listener, maildir: MaildirStore, who: str) -> None:
     """Only the syncer's own process is believed, and only if it succeeded."""
@@ -140,7 +151,7 @@ def test_many_files_at_once(listener: Listener, maildir: MaildirStore) -> None:
 
 def test_no_room_for_a_socket(tmp_path: Path, loop: asyncio.AbstractEventLoop, maildir: MaildirStore) -> None:
     """Below a path that is too long for a socket everything is news."""
-    listener = Listener(tmp_path / ("x" * 120), loop)
+    listener = Listener(tmp_path / ("x" * 120), MBSYNC, loop)
     assert listener.address is None
     listener.begin(None)
     assert listener.end(succeeded=True) == []

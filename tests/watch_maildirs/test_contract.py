@@ -34,6 +34,18 @@ class TestMessages:
         (base / "new/m1").rename(base / "cur/m1:2,S")
         assert watcher.told_of() == {("content", "INBOX")}
 
+    def test_taken(self, watcher: Watcher, base: Path, eyes: list[str]) -> None:
+        """A message that a server took into cur is told as such; with a flag, or elsewhere, as a change."""
+        for name in ("m1", "m2", "m3"):
+            (base / "new" / name).touch()
+        watcher.told()
+        (base / "new/m1").rename(base / "cur/m1:2,")
+        assert watcher.told_of() == {("content" if eyes else "taken", "INBOX")}
+        (base / "new/m2").rename(base / "cur/m2:2,S")
+        assert watcher.told_of() == {("content", "INBOX")}
+        (base / "new/m3").rename(base / ".one/cur/m3:2,")
+        assert watcher.told_of() == {("content", "INBOX"), ("content", "one")}
+
     def test_flags(self, watcher: Watcher, base: Path) -> None:
         """A rename within cur is a change."""
         (base / "cur/m1:2,").touch()

@@ -6,11 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watch_maildirs.protocol import ALL, CONTENT, GONE, KINDS, MADE, NOTE, Change, Long, Plain, encode, parse
+from watch_maildirs.protocol import (
+    ALL,
+    CONTENT,
+    GONE,
+    KINDS,
+    MADE,
+    NOTE,
+    TAKEN,
+    Change,
+    Long,
+    Plain,
+    encode,
+    parse,
+)
 
 on_disk = st.binary(min_size=1, max_size=40).map(os.fsdecode)
 changes = st.one_of(
-    st.tuples(st.just(CONTENT), on_disk, st.one_of(st.just(""), on_disk)),
+    st.tuples(st.sampled_from([CONTENT, TAKEN]), on_disk, st.one_of(st.just(""), on_disk)),
     st.tuples(st.sampled_from([MADE, GONE]), on_disk),
     st.just((ALL,)),
     st.tuples(st.just(NOTE), st.just(""), on_disk),
@@ -39,6 +52,7 @@ def test_any_bytes(line: bytes) -> None:
     ("change", "line"),
     [
         (Change(CONTENT, "lists.python", "new/1700.M1.host"), b"lists.python\tcontent\tnew/1700.M1.host\n"),
+        (Change(TAKEN, "INBOX", "cur/1700.M1.host:2,"), b"INBOX\ttaken\tcur/1700.M1.host:2,\n"),
         (Change(MADE, "a\\b\n"), b"a\\\\b\\n\tmade\t\n"),
         (Change(GONE, "\x01\x7f\r\t"), b"\\x01\\x7f\\r\\t\tgone\t\n"),
         (Change(ALL), b"\tall\t\n"),
@@ -77,7 +91,7 @@ def test_refused(line: bytes) -> None:
 
 def test_every_kind_has_a_line() -> None:
     """The parser knows all kinds."""
-    assert {CONTENT, MADE, GONE, ALL, NOTE} == KINDS
+    assert {CONTENT, TAKEN, MADE, GONE, ALL, NOTE} == KINDS
 
 
 def test_plain_names() -> None:
