@@ -11,10 +11,10 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from mswatch.core.policy import Policy
-from mswatch.names import CANONICAL, NameForm
+from mswatch.names import CANONICAL, NameForm, Pattern
 
 Layout = Literal["maildir++", "nested"]
-SyncKind = Literal["mbsync", "offlineimap", "command"]
+SyncKind = Literal["mailsync", "mbsync", "offlineimap", "command"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,20 @@ class Store:
     command: tuple[str, ...] = ()  # any program that speaks the watcher protocol
     names: NameForm = CANONICAL
     inputkill: bool = False  # run the command under inputkill, because it does not look at its own stdin
+    # What mailsync may do here.
+    create: bool = True
+    delete: bool = True
+    expunge: bool = True  # False: deleted messages are only marked so
+    read_only: bool = False
+    trash: str = ""  # the mailbox that deleted messages are moved to; empty: they are removed
 
 
 @dataclass(frozen=True)
 class Sync:
     """How the syncer is called.
 
-    ``kind`` "mbsync": target is the channel; "offlineimap": target is the account's name there; "command":
-    the old interface, ``command`` with the mailbox names appended.
+    ``kind`` "mailsync": target is the account's file; "mbsync": the channel; "offlineimap": the account's
+    name there; "command": the old interface, ``command`` with the mailbox names appended.
     """
 
     kind: SyncKind
@@ -45,6 +51,10 @@ class Sync:
     names: NameForm = CANONICAL
     idle_limit_s: float = 120.0  # without progress; 0: none
     hard_cap_s: float = 3600.0  # of a whole run; 0: none
+    # For mailsync.
+    size_limit: int | None = None  # bytes
+    largest_deletion: float = 0.5  # share of a mailbox or a store that may be missing at once
+    skip: tuple[Pattern, ...] = ()  # mailboxes that are not synced
 
     @property
     def guards_itself(self) -> bool:

@@ -8,10 +8,12 @@ bug of ours and ends in EXIT_BUG; the one place that turns an error into a messa
 
 from __future__ import annotations
 
+EXIT_PARTIAL = 1  # some of it was done, the rest was told
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
 EXIT_BUG = 70
 EXIT_TEMPORARY = 75
+EXIT_REFUSED = 77  # nothing is broken; a person has to say which of two things is meant (EX_NOPERM)
 EXIT_CONFIG = 78
 
 

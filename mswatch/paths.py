@@ -1,7 +1,8 @@
 """Where things are: configuration, state, the control socket.
 
 Computed here and nowhere else, from the environment that is handed in (systemd's %S moves between versions,
-so the units do not say it either).  State holds only locks; the control socket lives where the session's
+so the units do not say it either).  State holds locks, and what
+mailsync remembers; the control socket lives where the session's
 sockets live.
 """
 
@@ -38,9 +39,14 @@ def config_directory(environment: Environment) -> Path:
     return _xdg(environment, "XDG_CONFIG_HOME", ".config") / "mswatch"
 
 
+def state_place(environment: Environment) -> Path:
+    """Return where the directory of locks and of mailsync's state is, or would be."""
+    return _xdg(environment, "XDG_STATE_HOME", ".local/state") / "mswatch"
+
+
 def state_directory(environment: Environment) -> Path:
-    """Return the directory of locks, made if it is not there."""
-    return _private(_xdg(environment, "XDG_STATE_HOME", ".local/state") / "mswatch")
+    """Return the directory of locks and of mailsync's state, made if it is not there."""
+    return _private(state_place(environment))
 
 
 def runtime_directory(environment: Environment) -> Path:

@@ -38,6 +38,7 @@ class Setting:
 DEFAULT_FORMS = {
     "maildir++": NameForm(".", "utf-7"),
     "nested": NameForm("/", "utf-7"),
+    "mailsync": NameForm("/", "utf-8"),
     "mbsync": NameForm("/", "utf-7"),
     "offlineimap": NameForm("/", "utf-7"),
     "command": NameForm("/", "utf-8"),
@@ -49,7 +50,7 @@ def _forms_text(attribute: str, *kinds: str) -> str:
 
 
 _ENCODING = values.choice("utf-8", "utf-7")
-_SYNC_KINDS = ("mbsync", "offlineimap", "command")
+_SYNC_KINDS = ("mailsync", "mbsync", "offlineimap", "command")
 _STORE_KINDS = ("maildir++", "nested", "command")
 
 SETTINGS = (
@@ -126,9 +127,10 @@ SETTINGS = (
         SYNC,
         "with",
         values.choice(*_SYNC_KINDS),
-        "The syncer: one that mswatch knows how to call, or any command, which is given the "
-        "names of the mailboxes, or one empty argument for all.",
-        default_text='"command" when command is given, otherwise required',
+        "The syncer: the built-in mailsync, another one that mswatch knows how to call, or any command, "
+        "which is given the names of the mailboxes, or one empty argument for all.",
+        default_text='"command" when command is given, otherwise "mailsync" if both stores are ones that it '
+        "can read",
         sample={SYNC: '"mbsync"'},
     ),
     Setting(
@@ -155,14 +157,14 @@ SETTINGS = (
         values.COMMAND,
         "The program to start and its first arguments; no shell reads them. Only ~/ at the start of a "
         "word is expanded. Required for with = command.",
-        default_text='["mbsync"] or ["offlineimap"], as with says',
+        default_text='the built-in mailsync, ["mbsync"] or ["offlineimap"], as with says',
         sample={SYNC: '# ["~/bin/my-sync", "--fast"]'},
     ),
     Setting(
         SYNC,
         "arguments",
         values.ARGUMENTS,
-        "More options for mbsync or offlineimap, before the mailboxes.",
+        "More options for mailsync, mbsync or offlineimap, before the mailboxes.",
         default=(),
         default_text="none",
         sample={SYNC: '# ["-c", "~/.mbsyncrc-work"]'},
@@ -220,7 +222,7 @@ SETTINGS = (
         _ENCODING,
         "How the syncer writes letters outside ASCII. For offlineimap with utf8foldernames = "
         'yes, and for mbsync between Maildirs named in UTF-8, set "utf-8".',
-        default_text=_forms_text("encoding", *_SYNC_KINDS),
+        default_text=_forms_text("encoding", *_SYNC_KINDS[1:]),
         sample={SYNC: '# "utf-8"'},
     ),
     Setting(
@@ -231,6 +233,34 @@ SETTINGS = (
         default=(),
         default_text="none",
         sample={SYNC: '# { "Gesendet" = "Sent" }'},
+    ),
+    Setting(
+        SYNC,
+        "skip",
+        values.PATTERNS,
+        "For mailsync: mailboxes that are not synced at all. Canonical names; * stands for anything, % for "
+        "anything within one level.",
+        default=(),
+        default_text="none",
+        sample={SYNC: '# ["Junk", "lists/%/archive"]'},
+    ),
+    Setting(
+        SYNC,
+        "size_limit",
+        values.SIZE,
+        "For mailsync: larger messages are not copied.",
+        default_text="none",
+        sample={SYNC: '# "20M"'},
+    ),
+    Setting(
+        SYNC,
+        "largest_deletion",
+        values.SHARE,
+        "For mailsync: when more than this share of a mailbox or of a store is missing, and at least 20 "
+        "messages, nothing is deleted on the other side until a person says what is meant.",
+        default=0.5,
+        default_text="0.5",
+        sample={SYNC: "# 0.5"},
     ),
     Setting(
         STORE,
@@ -298,6 +328,52 @@ SETTINGS = (
         default=False,
         default_text="false",
         sample={"store.server": "# true"},
+    ),
+    Setting(
+        STORE,
+        "trash",
+        values.TARGET,
+        "For mailsync: the mailbox of this store that messages are moved to which were deleted in the other "
+        "one. Canonical name.",
+        default="",
+        default_text="none, they are removed",
+        sample={"store.local": '# "Trash"'},
+    ),
+    Setting(
+        STORE,
+        "read_only",
+        values.FLAG,
+        "For mailsync: true: nothing at all is changed in this store.",
+        default=False,
+        default_text="false",
+        sample={"store.local": "# true"},
+    ),
+    Setting(
+        STORE,
+        "create",
+        values.FLAG,
+        "For mailsync: false: no messages and no mailboxes are made in this store.",
+        default=True,
+        default_text="true",
+        sample={"store.local": "# false"},
+    ),
+    Setting(
+        STORE,
+        "delete",
+        values.FLAG,
+        "For mailsync: false: what was deleted in the other store stays in this one.",
+        default=True,
+        default_text="true",
+        sample={"store.local": "# false"},
+    ),
+    Setting(
+        STORE,
+        "expunge",
+        values.FLAG,
+        "For mailsync: false: what was deleted in the other store is only marked as deleted in this one.",
+        default=True,
+        default_text="true",
+        sample={"store.local": "# false"},
     ),
 )
 

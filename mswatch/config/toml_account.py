@@ -8,6 +8,7 @@ left out.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class _Reader:
     def account(self, source: Path) -> Account:
         data = dict(self._document.data)
         stores = self._stores(data.pop("store", None))
-        sync = self._sync(data.pop("sync", None))
+        sync = self._sync(data.pop("sync", None), stores, source)
         top = self._table(TOP, (), data, also=("sync", "store"))
         for key, message in check_delays(top, settings_of(TOP)):
             self._complain(key, message)
@@ -119,6 +120,11 @@ class _Reader:
             command=values["command"] or (),
             names=_name_form(values, kind),
             inputkill=values["inputkill"],
+            create=values["create"],
+            delete=values["delete"],
+            expunge=values["expunge"],
+            read_only=values["read_only"],
+            trash=values["trash"],
         )
 
     def _only_with(self, needed: str, keys: Keys, data: Values, dependent: Keys) -> None:
@@ -126,34 +132,48 @@ class _Reader:
             if key in data and needed not in data:
                 self._complain((*keys, key), f"means nothing without {needed}; take it out")
 
-    def _sync(self, data: object) -> Sync | None:
-        if data is None:
+    def _sync(self, data: object, stores: list[Store], source: Path) -> Sync | None:
+        readable = len(stores) == 2 and all(store.maildir is not None for store in stores)
+        if data is None and not readable:
             self._complain(("sync",), 'missing; write a table [sync] with = "mbsync", or with a command')
             return None
+        data = {} if data is None else data
         if not isinstance(data, dict):
             self._complain(("sync",), f"{found(data)}; allowed: a table")
             return None
         values = self._table(SYNC, ("sync",), data)
-        kind = self._sync_kind(values, data)
+        kind = self._sync_kind(values, data, readable=readable)
         if kind is None:
             return None
         self._check_sync_keys(kind, data)
-        target = {"mbsync": values["channel"], "offlineimap": values["account"], "command": ""}[kind]
+        if kind == "mailsync" and not readable:
+            self._complain(("sync", "with"), "mailsync has to read both stores; give both a maildir")
+        target = {
+            "mailsync": str(source.absolute()),
+            "mbsync": values["channel"],
+            "offlineimap": values["account"],
+            "command": "",
+        }[kind]
         return Sync(
             kind,
-            command=(values["command"] or (kind,)) + (values["arguments"] or ()),
+            command=(values["command"] or _PROGRAMS.get(kind, (kind,))) + (values["arguments"] or ()),
             target=self._name if target is None else target,
             mailbox_prefix=values["mailbox_prefix"],
             by_mailbox=values["by_mailbox"],
             idle_limit_s=values["idle_limit"],
             hard_cap_s=values["hard_cap"],
             names=_name_form(values, kind),
+            size_limit=values["size_limit"],
+            largest_deletion=values["largest_deletion"],
+            skip=values["skip"] or (),
         )
 
-    def _sync_kind(self, values: Values, data: Values) -> SyncKind | None:
+    def _sync_kind(self, values: Values, data: Values, *, readable: bool) -> SyncKind | None:
         kind: SyncKind | None = values["with"]
         if "with" not in data and "command" in data:
             kind = "command"
+        elif "with" not in data and readable:
+            kind = "mailsync"
         if kind is None and "with" not in data:
             self._complain(("sync", "with"), f"missing; allowed: {settings_of(SYNC)['with'].kind.allowed}")
         return kind
@@ -166,10 +186,19 @@ class _Reader:
             self._complain(("sync", "command"), 'missing; with = "command" needs the command')
 
 
+# The program that came with this Python, whatever PATH says.
+_PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_command")}
+
 _ONLY_FOR = {
     "channel": ("mbsync",),
     "account": ("offlineimap",),
-    "arguments": ("mbsync", "offlineimap"),
+    "arguments": ("mailsync", "mbsync", "offlineimap"),
+    "skip": ("mailsync",),
+    "size_limit": ("mailsync",),
+    "largest_deletion": ("mailsync",),
+    "separator": ("mbsync", "offlineimap", "command"),
+    "encoding": ("mbsync", "offlineimap", "command"),
+    "names": ("mbsync", "offlineimap", "command"),
     "mailbox_prefix": ("command",),
 }
 

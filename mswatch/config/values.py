@@ -155,6 +155,25 @@ def _maildir(value: object, home: Path | None) -> Path:
     return Path(_at_home(text if text.startswith("~/") else f"~/{'' if text == '~' else text}", home))
 
 
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_SIZE = re.compile(r"([0-9]{1,12})([kMG]?)")
+
+
+def _size(value: object, home: Path | None) -> int:
+    match = (
+        _SIZE.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    )
+    if match is None or int(match[1]) == 0:
+        raise unfit(f"{found(value)} is no size")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def _share(value: object, home: Path | None) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise unfit(f"{found(value)} is no share")
+    return float(value)
+
+
 def _separator(value: object, home: Path | None) -> str:
     text = _text(value, home)
     # A letter or digit, or what modified UTF-7 is made of, would make names ambiguous.
@@ -229,4 +248,6 @@ ARGUMENTS = Kind("list of words", 'a list of strings, as ["-c", "~/.mbsyncrc-wor
 MAILDIR = Kind("directory", 'a path, as "~/Mail" or "/srv/mail"', _maildir)
 SEPARATOR = Kind("character", "one ASCII punctuation mark other than & + , -", _separator)
 PREFIX = Kind("two strings", 'a prefix and a separator, as ["work", ":"]', _prefix)
+SIZE = Kind("size", 'bytes, as 20000000, "20M", "300k" or "1G"', _size)
+SHARE = Kind("share", "a number from 0 to 1", _share)
 OWN_NAMES = Kind("table of names", 'own name = canonical name, as { "Gesendet" = "Sent" }', _own_names)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mswatch import names
 from mswatch.account import Sync, SyncKind
 from mswatch.names import show
-from mswatch.syncers import command, mbsync, offlineimap
+from mswatch.syncers import command, mailsync, mbsync, offlineimap
 
 Call = tuple[bytes, ...]
 
@@ -45,6 +45,7 @@ class Kind:
 
 
 KINDS: dict[SyncKind, Kind] = {
+    "mailsync": Kind(mailsync.refusal, mailsync.call_for_all, mailsync.call_for, mailsync.probe),
     "mbsync": Kind(mbsync.refusal, mbsync.call_for_all, mbsync.call_for, mbsync.probe),
     "offlineimap": Kind(
         offlineimap.refusal, offlineimap.call_for_all, offlineimap.call_for, offlineimap.probe

@@ -182,7 +182,7 @@ command = ["x"]
         ),
         ("store = 1", "work.toml:1: store: no table of tables"),
         ("sync = 1", "work.toml:1: sync: 1; allowed: a table"),
-        ("[sync]", 'work.toml:1: sync.with: missing; allowed: one of "mbsync"'),
+        ("[sync]", 'work.toml:1: sync.with: missing; allowed: one of "mailsync", "mbsync"'),
         ('[sync]\nwith = "command"', "work.toml:1: sync.command: missing"),
         ('[sync]\nwith = "mbsync"\naccount = "a"', 'work.toml:3: sync.account: means nothing with "mbsync"'),
         ('[sync]\ncommand = ["a"]\narguments = []', "sync.arguments: means nothing with"),

@@ -21,16 +21,18 @@ MBSYNC = Sync("mbsync", ("mbsync", "-c", "rc"), "work", names=UTF7)
 OFFLINEIMAP = Sync("offlineimap", ("offlineimap", "-c", "rc"), "work,home", names=UTF7)
 COMMAND = Sync("command", ("prog", "arg"))
 PREFIXED = replace(COMMAND, mailbox_prefix=("work", ":"))
-ALL = (MBSYNC, OFFLINEIMAP, COMMAND, PREFIXED)
+MAILSYNC = Sync("mailsync", ("python3", "-m", "mailsync"), "/home/user/work.toml")
+ALL = (MBSYNC, OFFLINEIMAP, COMMAND, PREFIXED, MAILSYNC)
 
 EVERYTHING = {
     MBSYNC: (b"mbsync", b"-c", b"rc", b"work"),
     OFFLINEIMAP: (b"offlineimap", b"-o", b"-u", b"quiet", b"-c", b"rc", b"-a", b"work,home"),
     COMMAND: (b"prog", b"arg", b""),
     PREFIXED: (b"prog", b"arg", b"work"),
+    MAILSYNC: (b"python3", b"-m", b"mailsync", b"--config", b"/home/user/work.toml"),
 }
 
-each_kind = pytest.mark.parametrize("sync", ALL, ids=["mbsync", "offlineimap", "command", "prefixed"])
+each_kind = pytest.mark.parametrize("sync", ALL, ids=["mbsync", "offlineimap", "command", "prefixed", "mailsync"])
 names = (
     st.text(max_size=12)
     | st.text(alphabet='-,/.%"\\\n\0 aI&\udcff', max_size=8)
@@ -48,6 +50,10 @@ names = (
         ),
         (COMMAND, (b"prog", b"arg", "Entwürfe".encode(), b"INBOX", b"lists/python")),
         (PREFIXED, (b"prog", b"arg", "work:Entwürfe".encode(), b"work:INBOX", b"work:lists/python")),
+        (
+            MAILSYNC,
+            (*EVERYTHING[MAILSYNC], b"--", "Entwürfe".encode(), b"INBOX", b"lists/python"),
+        ),
     ],
 )
 def test_a_call_for_some_mailboxes(sync: Sync, words: tuple[bytes, ...]) -> None:
@@ -143,6 +149,9 @@ def named(sync: Sync, call: tuple[bytes, ...]) -> set[bytes]:
         assert call[:-2] == everything
         assert call[-2] == b"-f"
         return set(call[-1].split(b","))
+    if sync.kind == "mailsync":
+        assert call[: len(everything) + 1] == (*everything, b"--")
+        return set(call[len(everything) + 1 :])
     words = call[2:]
     assert call[:2] == everything[:2]
     prefix = b"".join(part.encode() for part in sync.mailbox_prefix or ())

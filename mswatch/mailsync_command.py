@@ -1,0 +1,266 @@
+"""The command ``mailsync``: an account's two stores brought into step once.
+
+A shell: it reads the account, opens stores and state, runs the engine and says how it went.  It is the
+one place that knows both the configuration and ``mailsync/``.  Whatever is not needed in every run is
+imported where it is needed: a run that finds nothing changed must cost less than a look at a mailbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from mswatch import __version__, paths
+from mswatch import account as accounts
+from mswatch.account import Account
+from mswatch.errors import (
+    EXIT_BUG,
+    EXIT_PARTIAL,
+    EXIT_REFUSED,
+    EXIT_TEMPORARY,
+    ConfigError,
+    MswatchError,
+    UsageError,
+)
+from mswatch.locks import Lock
+from mswatch.mailsync.decide import READ_ONLY, Permissions, Rules
+from mswatch.mailsync.engine import Engine
+from mswatch.mailsync.options import Options, Outcome
+from mswatch.mailsync.safety import Refusal
+from mswatch.mailsync.state import State
+from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.telling import Teller
+from mswatch.names import show
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see: {self.prog} --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="mailsync", description="Bring the two mail stores of an account into step.", allow_abbrev=False
+    )
+    parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="the account, of which there is a file")
+    parser.add_argument("mailboxes", nargs="*", metavar="MAILBOX", help="only these (default: all)")
+    parser.add_argument("-c", "--config", metavar="FILE", help="read this file instead of an account's")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="change nothing, say what would be done")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is done to each message")
+    parser.add_argument("--json", action="store_true", help="say how it went as JSON")
+    deletions = parser.add_mutually_exclusive_group()
+    deletions.add_argument(
+        "--accept-deletions", action="store_true", help="what is missing was deleted, however much it is"
+    )
+    deletions.add_argument(
+        "--undo-deletions",
+        action="store_true",
+        help="what is missing was lost: bring it back from the other side",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"mailsync (mswatch) {__version__}")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit status."""
+    try:
+        return _run(_parser().parse_args(arguments))
+    except MswatchError as error:
+        for line in [*(error.problems if isinstance(error, ConfigError) else [str(error)]), error.fix]:
+            if line:
+                _warn(line)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_TEMPORARY
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads
+        return 0
+    except Exception as error:  # whatever else: ours
+        import traceback
+
+        traceback.print_exc()
+        _warn(f"this is a bug of mailsync, please report it: {type(error).__name__}: {error}")
+        return EXIT_BUG
+
+
+def _run(options: argparse.Namespace) -> int:
+    account, mailboxes = _account(options)
+    near, far = (_store(store) for store in account.stores)
+    bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
+    stores = account.stores
+    each = sys.stdout if options.verbose and not options.json else None
+    teller = Teller({"near": stores[0].name, "far": stores[1].name}, bar, each)
+    with _state(account, os.environ, dry=options.dry_run, quiet=options.quiet) as (state, note):
+        if options.dry_run:
+            from mswatch.mailsync.dry import DryStore
+
+            near, far = DryStore(near), DryStore(far)
+        try:
+            outcome = Engine(near, far, state, engine_options(account, options), teller).run(
+                mailboxes or None
+            )
+        finally:
+            teller.clear()
+        outcome.notes += [note] if note else []
+    _tell(options, account, teller, outcome)
+    return _status(outcome)
+
+
+def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
+    from mswatch import config
+    from mswatch.instances import unescape
+
+    words = [*([options.account] if options.account is not None else []), *options.mailboxes]
+    if options.config is not None:
+        return config.load_file(options.config, os.environ), words
+    if not words:
+        raise UsageError("an ACCOUNT, or --config FILE, is needed", "see: mailsync --help")
+    return config.load_account(unescape(words[0]), os.environ), words[1:]
+
+
+def _store(store: accounts.Store) -> Store:
+    from mswatch.mailsync.stores.maildir import MaildirStore
+
+    if store.maildir is None:
+        raise ConfigError(
+            [f"store {store.name} is a command, which only tells of changes; mailsync has to read it"],
+            'give it a maildir, or use another syncer in [sync] with = "..."',
+        )
+    return MaildirStore(store.name, store.maildir, store.layout, store.names)
+
+
+def engine_options(account: Account, options: argparse.Namespace) -> Options:
+    """Return what the account and the command line ask for."""
+    near, far = account.stores
+    return Options(
+        rules=Rules(_permissions(near), _permissions(far), restore=options.undo_deletions),
+        near_trash=near.trash,
+        far_trash=far.trash,
+        size_limit=account.sync.size_limit,
+        largest_share=account.sync.largest_deletion,
+        believe=options.accept_deletions,
+        skip=account.sync.skip,
+    )
+
+
+def _permissions(store: accounts.Store) -> Permissions:
+    if store.read_only:
+        return READ_ONLY
+    return Permissions(create=store.create, delete=store.delete, expunge=store.expunge)
+
+
+@contextmanager
+def _state(
+    account: Account, environment: Mapping[str, str], *, dry: bool, quiet: bool
+) -> Iterator[tuple[State, str]]:
+    """Give the account's state, locked, and what a person should know of it; in a dry run a copy of it."""
+    if dry:
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="mailsync.") as copy:
+            with _locked(account, paths.state_place(environment), quiet=quiet, make=False) as directory:
+                State.copy_file(_state_file(account, directory), Path(copy))
+            with _opened(account, Path(copy)) as opened:
+                yield opened
+        return
+    with (
+        _locked(account, paths.state_directory(environment), quiet=quiet, make=True) as directory,
+        _opened(account, directory) as opened,
+    ):
+        yield opened
+
+
+def _state_file(account: Account, directory: Path) -> Path:
+    return directory / f"{account.name}.mailsync.sqlite"
+
+
+@contextmanager
+def _locked(account: Account, directory: Path, *, quiet: bool, make: bool) -> Iterator[Path]:
+    """Hold the lock of the state: two runs for one account come one after the other."""
+    path = directory / f"{account.name}.mailsync"
+    if not make and not path.exists():
+        yield directory
+        return
+    lock = Lock(path)
+    holder = f"pid {os.getpid()}"
+    if not lock.take(holder):
+        if not quiet:
+            _warn(f"another mailsync of this account is at work ({lock.holder()}); waiting for its end")
+        lock.wait(holder)
+    try:
+        yield directory
+    finally:
+        lock.close()
+
+
+@contextmanager
+def _opened(account: Account, directory: Path) -> Iterator[tuple[State, str]]:
+    state, note = State.open(_state_file(account, directory))
+    try:
+        pair = "\n".join(f"{store.maildir} {store.layout}" for store in account.stores)
+        remembered = state.about("pair").decode("utf-8", "surrogateescape")
+        if pair != remembered:
+            if remembered:
+                note = "the stores are others than before; they meet as for the first time"
+            state.forget_everything()
+            state.set_about("pair", pair.encode("utf-8", "surrogateescape"))
+        yield state, note
+    finally:
+        state.close()
+
+
+def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome: Outcome) -> None:
+    if options.json:
+        import json
+
+        report = {"account": account.name, "dry_run": options.dry_run, **teller.as_json(outcome)}
+        _say(json.dumps(report, indent=1))
+    elif not options.quiet:
+        for line in teller.summary():
+            _say(f"would be: {line}" if options.dry_run else line)
+        for note in outcome.notes:
+            _warn(note)
+    for name, reason in outcome.failed.items():
+        _warn(f"{name}: {reason}")
+    for problem in outcome.problems:
+        _warn(problem)
+    for refusal in outcome.refused:
+        for line in _refused(refusal, options, account):
+            _warn(line)
+
+
+def _refused(refusal: Refusal, options: argparse.Namespace, account: Account) -> Iterator[str]:
+    """Say what was seen, and the command for each of both intentions."""
+    import shlex
+
+    where = f"{refusal.mailbox}: " if refusal.mailbox is not None else ""
+    named = ["--config", options.config] if options.config is not None else [account.name]
+    begin = ["mailsync", *named, *([refusal.mailbox] if refusal.mailbox is not None else [])]
+    store = account.stores[0 if refusal.side == "near" else 1].name
+    yield f"{where}{refusal.seen} (store {store}); nothing is deleted on the other side"
+    yield f"  if they were deleted on purpose: {shlex.join([*begin, '--accept-deletions'])}"
+    yield f"  if they were lost, to bring them back: {shlex.join([*begin, '--undo-deletions'])}"
+
+
+def _status(outcome: Outcome) -> int:
+    if outcome.refused:
+        return EXIT_REFUSED
+    return EXIT_PARTIAL if outcome.failed or outcome.problems else 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - what this command is for
+
+
+def _warn(text: str) -> None:
+    print(f"mailsync: {show(text)}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""The command: an account's stores in step, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mswatch.errors import EXIT_CONFIG, EXIT_PARTIAL, EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE
+from mswatch.locks import Lock
+from tests.mailsync.worlds import World
+from tests.servers.waiting import DEADLINE_S, read_line
+
+ACCOUNT = """
+[store.near]
+maildir = "near"
+layout = "nested"
+{near}
+
+[store.far]
+maildir = "far"
+layout = "nested"
+{far}
+
+[sync]
+{sync}
+"""
+
+
+class Home:
+    """A home directory with the account "work"."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.world = World(directory)
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("XDG_")},
+            "HOME": str(directory),
+        }
+        self.configure()
+
+    def configure(self, near: str = "", far: str = "", sync: str = "") -> None:
+        """Write the account."""
+        file = self.directory / ".config/mswatch/work.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(ACCOUNT.format(near=near, far=far, sync=sync))
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start the command."""
+        argv = (sys.executable, "-m", "mswatch.mailsync_command", *words)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, env=self.environment, stdout=pipe, stderr=pipe, bufsize=0)
+
+    def mailsync(self, *words: str, status: int = 0) -> tuple[str, str]:
+        """Run the command, which must end with this status; return what it said."""
+        process = self.start(*words)
+        out, err = (text.decode() for text in process.communicate(timeout=DEADLINE_S))
+        assert process.returncode == status, (out, err)
+        return out, err
+
+    def fill(self, count: int = 3) -> None:
+        """Put messages into near's INBOX."""
+        for number in range(count):
+            self.world.put("near", "INBOX", f"m{number}")
+
+    def files(self) -> list[tuple[str, int]]:
+        """Return everything that is there, with its times."""
+        return sorted((str(path), path.lstat().st_ctime_ns) for path in self.directory.rglob("*"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home whose far store is not made yet."""
+    home = Home(tmp_path)
+    home.fill()
+    return home
+
+
+def test_syncs_an_account_without_a_sync_table(home: Home) -> None:
+    """Two Maildirs are all that an account needs; what was done is said, and only that."""
+    assert home.mailsync("work") == ("INBOX: mailbox made in far, 3 copied in far\n", "")
+    assert home.world.contents("near") == home.world.contents("far")
+    assert home.mailsync("work") == ("", "")
+    assert home.mailsync("--config", str(home.directory / ".config/mswatch/work.toml"), "INBOX") == ("", "")
+
+
+def test_dry_run_changes_nothing_at_all(home: Home) -> None:
+    """A dry run says what would be done and leaves no trace, before the first run and after it."""
+    before = home.files()
+    out, _ = home.mailsync("--dry-run", "work")
+    assert out == "would be: INBOX: mailbox made in far, 3 copied in far\n"
+    assert home.files() == before
+    home.mailsync("work")
+    home.world.set("far", "INBOX", "m1", "S")
+    home.world.find("near", "INBOX", "m2").unlink()
+    home.world.put("far", "later", "m4")
+    before = home.files()
+    out, _ = home.mailsync("--dry-run", "work")
+    assert sorted(out.splitlines()) == [
+        "would be: INBOX: 1 flags changed in near, 1 removed in far",
+        "would be: later: mailbox made in near, 1 copied in near",
+    ]
+    assert home.files() == before
+
+
+def test_quiet_verbose_and_json(home: Home) -> None:
+    """Quiet says nothing, verbose a line for each message, JSON all of it for programs."""
+    assert home.mailsync("--quiet", "work") == ("", "")
+    home.world.put("near", "INBOX", "m7")
+    lines = home.mailsync("--verbose", "work")[0].splitlines()
+    assert [line.split("\t")[:3] for line in lines[:-1]] == [["INBOX", "copied", "far"]]
+    home.world.put("near", "INBOX", "m8")
+    report = json.loads(home.mailsync("--json", "work")[0])
+    (done,) = report["done"]
+    assert (done["mailbox"], done["what"], done["store"], done["messages"]) == ("INBOX", "copied", "far", 1)
+    assert (report["failed"], report["refused"], report["dry_run"]) == ({}, [], False)
+
+
+def test_store_that_vanished_is_no_deletion(home: Home) -> None:
+    """A missing store is refused, with a command for both intentions; each of them works as it is printed."""
+    home.mailsync("work")
+    (home.directory / "near").rename(home.directory / "aside")
+    _, err = home.mailsync("work", status=EXIT_REFUSED)
+    assert "mailsync work --accept-deletions" in err
+    assert "mailsync work --undo-deletions" in err
+    assert sum(home.world.contents("far")["INBOX"].values()) == 3
+    home.mailsync("work", "--undo-deletions")
+    assert home.world.contents("near") == home.world.contents("far")
+    assert sum(home.world.contents("near")["INBOX"].values()) == 3
+
+
+def test_failures_are_told_apart(home: Home) -> None:
+    """No such account, a bad file, no store at all, and a single mailbox that fails end differently."""
+    home.mailsync(status=EXIT_USAGE)
+    home.mailsync("--no-such-option", status=EXIT_USAGE)
+    home.mailsync("other", status=EXIT_CONFIG)
+    home.configure(near="expunge = 1")
+    home.mailsync("work", status=EXIT_CONFIG)
+    home.configure(sync='with = "mailsync"')
+    home.world.put("near", "closed", "m9")
+    (home.directory / "near" / "closed" / "cur").chmod(0)
+    out, err = home.mailsync("work", status=EXIT_PARTIAL)
+    (home.directory / "near" / "closed" / "cur").chmod(0o700)
+    assert "3 copied" in out
+    assert err.startswith("mailsync: closed: ")
+    home.mailsync("work")
+    (home.directory / "near").rename(home.directory / "aside")
+    (home.directory / "far").rename(home.directory / "aside2")
+    (home.directory / ".local/state/mswatch/work.mailsync.sqlite").unlink()
+    home.mailsync("work", status=EXIT_UNAVAILABLE)
+
+
+def test_settings_are_heeded(home: Home) -> None:
+    """Size limit, skipped mailboxes, trash and a side that is only read come from the account."""
+    home.world.put("near", "Junk", "j")
+    home.world.put("near", "INBOX", "large", data=b"Subject: large\n\n" + b"x" * 5000)
+    home.configure(sync='skip = ["Junk"]\nsize_limit = "4k"', far='trash = "Trash"')
+    home.mailsync("work")
+    far = home.world.contents("far")
+    assert "Junk" not in far
+    assert sum(far["INBOX"].values()) == 3
+    home.world.find("near", "INBOX", "m0").unlink()
+    home.mailsync("work")
+    assert home.world.contents("far")["Trash"] == home.world.contents("near")["Trash"] != {}
+    home.configure(far="read_only = true")
+    home.mailsync("work")
+    assert "Junk" not in home.world.contents("far")
+    home.configure()
+    home.mailsync("work")
+    assert home.world.contents("far") == home.world.contents("near")
+
+
+def test_damaged_state_is_begun_anew(home: Home) -> None:
+    """A state that is no database is moved aside, and messages are paired, not doubled."""
+    home.mailsync("work")
+    state = home.directory / ".local/state/mswatch/work.mailsync.sqlite"
+    state.write_bytes(b"rubbish" * 1000)
+    _, err = home.mailsync("work")
+    assert "damaged" in err
+    assert sum(home.world.contents("near")["INBOX"].values()) == 3
+    assert home.world.contents("near") == home.world.contents("far")
+
+
+def test_other_stores_are_not_taken_for_emptied_ones(home: Home) -> None:
+    """An account that points elsewhere now begins anew; nothing is deleted."""
+    home.mailsync("work")
+    file = home.directory / ".config/mswatch/work.toml"
+    file.write_text(file.read_text().replace('"far"', '"further"'))
+    home.mailsync("work")
+    assert sum(home.world.contents("near")["INBOX"].values()) == 3
+    assert (home.directory / "further/INBOX").is_dir()
+
+
+def test_second_run_waits_for_the_first(home: Home) -> None:
+    """A run that finds another one at work says so, waits, and then does its own."""
+    (home.directory / ".local/state/mswatch").mkdir(parents=True)
+    lock = Lock(home.directory / ".local/state/mswatch/work.mailsync")
+    assert lock.take("a test")
+    waiting = home.start("work")
+    assert waiting.stderr is not None
+    assert b"a test" in read_line(waiting.stderr)
+    assert not home.world.contents("far")
+    lock.close()
+    assert waiting.communicate(timeout=DEADLINE_S)[0].startswith(b"INBOX: ")
+    assert waiting.returncode == 0
+
+
+def test_many_at_once(home: Home) -> None:
+    """Runs started together come one after the other, and none doubles anything."""
+    home.fill(50)
+    runs = [home.start("work") for _ in range(6)]
+    for run in runs:
+        run.communicate(timeout=DEADLINE_S)
+        assert run.returncode == 0
+    assert sum(home.world.contents("far")["INBOX"].values()) == 50
+    assert home.world.contents("near") == home.world.contents("far")
