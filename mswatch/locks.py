@@ -47,6 +47,8 @@ class Lock:
 
     def note(self, holder: str) -> None:
         """Write down who has the lock, for messages.  That a full disk prevents it does no harm."""
+        if not holder:
+            return
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, holder.encode(), 0)

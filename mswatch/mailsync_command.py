@@ -188,7 +188,7 @@ def _locked(account: Account, directory: Path, *, quiet: bool, make: bool) -> It
         yield directory
         return
     lock = Lock(path)
-    holder = f"pid {os.getpid()}"
+    holder = f"pid {os.getpid()}" if make else ""
     if not lock.take(holder):
         if not quiet:
             _warn(f"another mailsync of this account is at work ({lock.holder()}); waiting for its end")

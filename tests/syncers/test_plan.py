@@ -32,7 +32,8 @@ EVERYTHING = {
     MAILSYNC: (b"python3", b"-m", b"mailsync", b"--config", b"/home/user/work.toml"),
 }
 
-each_kind = pytest.mark.parametrize("sync", ALL, ids=["mbsync", "offlineimap", "command", "prefixed", "mailsync"])
+KINDS = ["mbsync", "offlineimap", "command", "prefixed", "mailsync"]
+each_kind = pytest.mark.parametrize("sync", ALL, ids=KINDS)
 names = (
     st.text(max_size=12)
     | st.text(alphabet='-,/.%"\\\n\0 aI&\udcff', max_size=8)
