@@ -4,14 +4,19 @@ r"""What becomes of one message: the three-way decision.  Pure.
 both sides had when they last agreed, None if they never did.  A dash is absence, x presence, x' presence
 with other flags than in the base:
 
-    near  far   base    what is done x     -     none    copied to far -     x     none    copied to near
-    x     x     none    they belong together (``pairing`` said so): flags are united x     x     x x
-    nothing x'    x     x x     flags are merged, each by itself (``flags.merged``); so if both changed x
-    -     x x     deleted on far: removed from near x'    -     x x     deleted on far, cared for on near
-    (``flags.cared_for``): copied to far again -     x     x x     as above, the other way round -     -
-    any     forgotten x     -     x -     far was deleted before, and near was to stay: nothing, or
-    removed if that is allowed now x'    -     x -     and now somebody cares for it: copied to far again
-    x     x     x -     it is back: flags are united
+    near  far   base  what is done
+    x     -     none  copied to far
+    -     x     none  copied to near
+    x     x     none  they belong together (``pairing`` said so): flags are united
+    x     x     x x   nothing
+    x'    x     x x   flags are merged, each by itself (``flags.merged``); so if both changed
+    x     -     x x   deleted on far: removed from near
+    x'    -     x x   deleted on far, cared for on near (``flags.cared_for``): copied to far again
+    -     x     x x   as above, the other way round
+    -     -     any   forgotten
+    x     -     x -   far was deleted before, and near was to stay: nothing, or removed if that is allowed now
+    x'    -     x -   and now somebody cares for it: copied to far again
+    x     x     x -   it is back: flags are united
 
 A message that is on either side is never lost by this: it is removed from one side only if it was deleted
 on the other one since both had it, and nobody cared for it on this side meanwhile.  What a side does not
