@@ -76,9 +76,14 @@ def string(text: str) -> Part:
 
 def flag(text: str) -> bytes:
     """Return a flag or keyword, which must be one by the grammar."""
-    if not _FLAG.fullmatch(text):
+    if not is_flag(text):
         raise ValueError(f"not a flag: {text!r}")
     return text.encode()
+
+
+def is_flag(text: str) -> bool:
+    """Tell whether a text is a flag or keyword by the grammar."""
+    return _FLAG.fullmatch(text) is not None
 
 
 def flag_list(flags: Iterable[str]) -> bytes:

@@ -14,7 +14,7 @@ one piece in one event is cheaper.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from mswatch.imap.errors import ProtocolError
 
@@ -51,6 +51,7 @@ class BodyChunk(NamedTuple):
     offset: int
     size: int  # of the whole body
     data: memoryview
+    begun: bytes  # the response up to the body; ``parsing.parse_begun`` reads it
 
 
 # Texts and literals in turn, beginning and ending with a text; texts are without their line ends.
@@ -134,8 +135,7 @@ class Framer:
     def _announces_literal(self, line: bytes) -> bool:
         """Note what the line announces; False when it only looks so."""
         match = _LITERAL.search(line, max(0, line.rfind(b"{") - 1))
-        first = self._frame[0]
-        assert isinstance(first, bytes)
+        first = cast(bytes, self._frame[0])
         if match is None or not first.startswith(b"* ") or _STATUS.match(first):
             return False
         size = int(match[1])
@@ -174,7 +174,8 @@ class Framer:
         offset = self._body_size - self._body_left
         self._position = end
         self._body_left -= end - begin
-        return BodyChunk(self._body, offset, self._body_size, memoryview(self._data)[begin:end])
+        data = memoryview(self._data)[begin:end]
+        return BodyChunk(self._body, offset, self._body_size, data, cast(bytes, self._frame[0]))
 
     def _hold(self) -> None:
         self._held += memoryview(self._data)[self._position :]

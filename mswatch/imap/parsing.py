@@ -125,6 +125,27 @@ def _fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
         position = item.end()
 
 
+def parse_begun(text: bytes) -> Fetch:
+    """Return what a FETCH says before the body that comes in pieces; its UID may come only after that."""
+    start = _FETCH.match(text)
+    if start is None:
+        raise ProtocolError("a FETCH was expected", text)
+    uid = modseq = size = date = flags = None
+    position = start.end()
+    while (item := _ITEM.match(text, position)) is not None:
+        name, number, in_list, string, _ = item.groups()
+        if name == b"UID" and number:
+            uid = int(number)
+        elif name == b"FLAGS" and in_list is not None:
+            flags = flag_set(in_list)
+        elif name == b"RFC822.SIZE" and number:
+            size = int(number)
+        elif name == b"INTERNALDATE" and string:
+            date = string
+        position = item.end()
+    return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date), text)
+
+
 def _slow_fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
     reader = Reader(frame, start.end())
     uid = modseq = size = date = flags = None

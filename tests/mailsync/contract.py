@@ -71,6 +71,7 @@ class StoreContract:
     kept: Flags = frozenset({SEEN, FLAGGED, ANSWERED})  # flags that the store can keep
     seconds: bool = True  # dates are kept to the second at least
     renames: bool = True  # mailboxes keep their identity when they are renamed
+    no_names: frozenset[str] = frozenset()  # that the store cannot give to a mailbox
 
     def make_store(self) -> Store:
         """Return a new object for the store, which is at the same place for all of a test."""
@@ -259,7 +260,16 @@ class StoreContract:
 
     def test_mailboxes(self, store: Store) -> None:
         """Mailboxes are listed by their canonical names, whatever characters these have."""
-        names = {"box", "lists/python", "lists", "Entwürfe", "R&D", "with blank", "a\tb", "x" * 100}
+        names = {
+            "box",
+            "lists/python",
+            "lists",
+            "Entwürfe",
+            "R&D",
+            "with blank",
+            "a\tb",
+            "x" * 100,
+        } - self.no_names
         for name in names:
             store.make_mailbox(name)
             store.make_mailbox(name)

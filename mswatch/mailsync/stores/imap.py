@@ -1,0 +1,186 @@
+"""An IMAP account as a store.
+
+Key: the UID.  Epoch: UIDVALIDITY.  Mark: what STATUS tells of a mailbox (UIDVALIDITY, HIGHESTMODSEQ,
+UIDNEXT, MESSAGES), so that one LIST with STATUS answers for all mailboxes at once; without CONDSTORE a
+change of flags does not show there, and there is no mark.
+
+What is different since a mark is told by QRESYNC in one round trip; with CONDSTORE alone by the changed
+messages and the list of those that are there; without it by UIDs and flags of all.  Work on many messages
+is one command for as many as fit into its line, all commands in one round trip.
+
+An upload whose answer was lost: the message has arrived or not.  The store cannot choose its keys, so the
+engine finds it by its header among what is new.  Two commands delete: UID EXPUNGE, which names what it
+means; and, where the server has no UIDPLUS, EXPUNGE with the marks of everybody else's messages taken off
+before and put on again after, so that a break in between undeletes rather than deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from mswatch.imap import commands
+from mswatch.imap.connection import Done
+from mswatch.imap.quirks import Refusal
+from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
+from mswatch.imap_session.session import Session
+from mswatch.mailsync.stores.contract import Mailbox, MailboxError, NotEmptyError, Seen, Store
+from mswatch.mailsync.stores.imap_account import ImapAccount, ImapMark
+from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
+from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
+from mswatch.names import NameForm, show
+
+STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
+
+
+class ImapStore(Store):
+    """The mailboxes of one account."""
+
+    def __init__(self, name: str, log_in: Callable[[], Session]) -> None:
+        self.name = name
+        self.notes: list[str] = []
+        self._log_in = log_in
+        self._opened: ImapAccount | None = None
+        self._names = ImapNames(NameForm("/", "utf-7"))
+
+    @property
+    def _account(self) -> ImapAccount:
+        assert self._opened is not None, "open() comes first"
+        return self._opened
+
+    def open(self) -> bool:
+        if self._opened is None:
+            self._opened = ImapAccount(self.name, self._log_in())
+            self._get_acquainted(self._opened.session)
+        return True
+
+    def _get_acquainted(self, session: Session) -> None:
+        if session.can("ENABLE"):
+            wanted = [word for word in ("CONDSTORE", "QRESYNC") if session.can(word)]
+            if wanted:
+                session.send(commands.enable(*wanted))
+        if session.can("ID"):
+            session.send(commands.identify({"name": "mswatch"}))
+        if session.can("NAMESPACE"):
+            session.send(commands.namespace())
+        session.send(commands.list_mailboxes([""]))
+        separator, namespaces = "/", None
+        for event in session.events():
+            if isinstance(event, Listed):
+                separator = event.separator or separator
+            elif isinstance(event, Namespaces):
+                namespaces = event
+        self._names = _names(separator, namespaces)
+
+    def make(self) -> None:
+        """Nothing: an account is there or is not."""
+
+    def identity(self) -> bytes:
+        return b""
+
+    def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        self.notes.clear()
+        items = (*STATUS_ITEMS, *(("HIGHESTMODSEQ",) if self._account.has_modseq else ()))
+        patterns = [f"{self._names.prefix}*"]
+        if self._names.prefix:
+            patterns.insert(0, INBOX)
+        if only is not None:
+            patterns = [self._names.own(name) for name in only if self._is_possible(name)]
+        if not patterns:
+            return {}
+        found = self._list(patterns, items)
+        return {name: seen for name, seen in found.items() if only is None or name in only}
+
+    def _is_possible(self, name: str) -> bool:
+        try:
+            return not set("*%") & set(self._names.own(name))
+        except MailboxError:
+            return False
+
+    def _list(self, patterns: Sequence[str], items: Sequence[str]) -> dict[str, Seen]:
+        session = self._account.session
+        with_status = session.can("LIST-STATUS")
+        for pattern in patterns:
+            session.send(commands.list_mailboxes([pattern], status_items=items if with_status else ()))
+        there: dict[str, str] = {}  # canonical by own name
+        told: dict[str, Mapping[str, int]] = {}
+        for event in session.events():
+            if isinstance(event, Listed):
+                self._note_listed(event, there)
+            elif isinstance(event, MailboxStatus):
+                told[event.name] = event.items
+        asked = [own_name for own_name in there if own_name not in told]
+        for own_name in asked:
+            session.send(commands.status(own_name, items))
+        told.update(
+            {event.name: event.items for event in session.events() if isinstance(event, MailboxStatus)}
+        )
+        return {name: self._seen(told.get(own_name, {})) for own_name, name in there.items()}
+
+    def _note_listed(self, listed: Listed, there: dict[str, str]) -> None:
+        if listed.attributes & {"\\noselect", "\\nonexistent"}:
+            return
+        name = self._names.canonical(listed.name)
+        if name is not None:
+            there[listed.name] = name
+        elif not any(prefix and listed.name.startswith(prefix) for prefix in self._names.others):
+            self.notes.append(f"store {self.name}: left out, for its name: {show(listed.name)}")
+
+    def _seen(self, items: Mapping[str, int]) -> Seen:
+        try:
+            mark = bytes(
+                ImapMark(*(items[name] for name in ("UIDVALIDITY", "HIGHESTMODSEQ", "UIDNEXT", "MESSAGES")))
+            )
+        except KeyError:
+            mark = None
+        if not items.get("HIGHESTMODSEQ"):
+            mark = None
+        validity = items.get("UIDVALIDITY")
+        return Seen(b"" if validity is None else b"%d" % validity, mark)
+
+    def make_mailbox(self, mailbox: str) -> None:
+        own_name = self._names.own(mailbox)
+        session = self._account.session
+        if mailbox == INBOX:
+            return
+        session.send(commands.create(own_name))
+        session.send(commands.subscribe(own_name))
+        for event in session.events():
+            if isinstance(event, Done) and event.command.name == "CREATE" and event.kind != "OK":
+                refused = session.refused("CREATE", event.kind, event.code, event.text)
+                if refused.refusal is not Refusal.EXISTS and mailbox not in self.mailboxes([mailbox]):
+                    raise self._account.told(refused)
+
+    def rename_mailbox(self, mailbox: str, new_name: str) -> None:
+        if INBOX in (mailbox, new_name):
+            raise MailboxError("INBOX keeps its name")
+        self._account.unselect()
+        self._account.ask(commands.rename(self._names.own(mailbox), self._names.own(new_name)))
+
+    def remove_mailbox(self, mailbox: str) -> None:
+        own_name = self._names.own(mailbox)
+        self._account.unselect()
+        answers = self._account.ask(commands.status(own_name, ["MESSAGES"]))
+        counts = [each.items.get("MESSAGES") for each in answers if isinstance(each, MailboxStatus)]
+        if counts != [0]:
+            raise NotEmptyError(f"{show(mailbox)} is not empty")
+        self._account.ask(commands.delete(own_name))
+
+    def open_mailbox(self, mailbox: str) -> Mailbox:
+        return ImapMailbox(self._account, self._names.own(mailbox), self._names)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.session.link.close()
+            self._opened = None
+
+
+def _names(separator: str, namespaces: Namespaces | None) -> ImapNames:
+    prefix = ""
+    others: tuple[str, ...] = ()
+    if namespaces is not None:
+        if namespaces.personal:
+            prefix = namespaces.personal[0].prefix
+            separator = namespaces.personal[0].separator or separator
+        foreign = (*namespaces.others, *namespaces.shared)
+        others = tuple(entry.prefix for entry in foreign if entry.prefix and entry.prefix != prefix)
+    return ImapNames(NameForm(separator, "utf-7"), prefix, others)

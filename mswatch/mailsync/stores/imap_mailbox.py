@@ -1,0 +1,519 @@
+"""One mailbox of an IMAP account at work; ``imap.py`` says which command serves what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from mswatch.imap import commands
+from mswatch.imap.commands import Command, Known, NewMessage
+from mswatch.imap.connection import Done
+from mswatch.imap.dates import parse_date
+from mswatch.imap.framing import BodyChunk
+from mswatch.imap.numbers import NumberSet
+from mswatch.imap.parsing import parse_begun
+from mswatch.imap.quirks import Refusal
+from mswatch.imap.responses import (
+    Code,
+    Exists,
+    ExtendedSearch,
+    Fetch,
+    Response,
+    Search,
+    Status,
+    Vanished,
+)
+from mswatch.imap.responses import Flags as AllowedFlags
+from mswatch.mailsync import pairing
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NONE, SEEN, Flags
+from mswatch.mailsync.stores.contract import (
+    Added,
+    Key,
+    Mailbox,
+    MailboxError,
+    Mark,
+    Message,
+    NotAdded,
+    NotRead,
+    Scan,
+)
+from mswatch.mailsync.stores.imap_account import ImapAccount, ImapMark
+from mswatch.mailsync.stores.imap_lines import Aside, to_lf
+from mswatch.mailsync.stores.imap_names import ImapNames
+
+SYSTEM_FLAGS = frozenset({SEEN, ANSWERED, FLAGGED, DELETED, DRAFT})
+ANY = "\\*"  # in PERMANENTFLAGS: keywords can be made
+RECENT = frozenset({"\\Recent"})
+HEADER = f"BODY.PEEK[HEADER.FIELDS ({' '.join(name.decode().upper() for name in pairing.FIELDS)})]"
+READ = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
+BODY = "BODY[]"
+# An upload waits for its answers when so much is under way: that many messages are kept aside.
+WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
+_Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
+MOST_VANISHED = 1_000_000  # more is looked at anew: a server may name numbers that no message ever had
+
+
+def uids_of(keys: Iterable[Key]) -> NumberSet:
+    """Return the UIDs that keys stand for."""
+    return NumberSet.of(int(key) for key in keys)
+
+
+def key_of(uid: int) -> Key:
+    """Return the key of a UID."""
+    return b"%d" % uid
+
+
+class ImapMailbox(Mailbox):
+    """A mailbox; SELECT is sent with the first work on it, in the same round trip where that is possible."""
+
+    def __init__(self, account: ImapAccount, own_name: str, names: ImapNames) -> None:
+        self._account = account
+        self._own_name = own_name
+        self._names = names
+        self._allowed: Flags = SYSTEM_FLAGS | {ANY}
+        self._validity = 0
+
+    # Looking
+
+    def scan(self, since: Mark | None) -> Scan:
+        mark = ImapMark.read(since)
+        if mark is None or not self._account.has_modseq:
+            return self._scan_all()
+        if "QRESYNC" in self._account.session.connection.enabled:
+            return self._scan_by_qresync(mark)
+        return self._scan_by_condstore(mark)
+
+    def _scan_all(self) -> Scan:
+        opened = self._select()
+        present: dict[Key, Flags] = {}
+        for event in self._do(commands.uid_fetch("1:*", ["FLAGS"])) if opened.count else ():
+            if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
+                present[b"%d" % event.uid] = event.flags - RECENT
+        return Scan(self._epoch, self._mark_of(opened), True, present)
+
+    def _scan_by_qresync(self, mark: ImapMark) -> Scan:
+        opened = self._select(Known(mark.validity, mark.modseq))
+        if opened.validity != mark.validity or not opened.modseq:
+            return self._scan_all()
+        vanished = [uids for uids in opened.vanished if uids]
+        if sum(map(len, vanished)) > MOST_VANISHED:
+            return self._scan_all()
+        gone = [key_of(uid) for uids in vanished for uid in uids]
+        present: dict[Key, Flags | None] = {
+            key_of(each.uid): each.flags - RECENT
+            for each in opened.fetched
+            if each.uid is not None and each.flags is not None
+        }
+        for key in gone:
+            present.pop(key, None)
+        return Scan(self._epoch, self._mark_of(opened), False, present, gone)
+
+    def _scan_by_condstore(self, mark: ImapMark) -> Scan:
+        opened = self._select()
+        if self._mark_of(opened) == bytes(mark):
+            return Scan(self._epoch, bytes(mark), False, {})
+        if opened.validity != mark.validity or not opened.modseq or not opened.count:
+            return self._scan_all()
+        changed = commands.uid_fetch("1:*", ["FLAGS"], changed_since=mark.modseq)
+        flags: dict[int, Flags] = {}
+        there = NumberSet()
+        for event in self._do(self._search("ALL"), changed):
+            if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
+                flags[event.uid] = event.flags - RECENT
+            else:
+                there = _found(event) or there
+        if len(there) > opened.count + len(flags) + MOST_VANISHED:
+            raise MailboxError("the server names more messages than it has")
+        known: dict[Key, Flags | None] = {key_of(uid): flags.get(uid) for uid in there}
+        known.update({key_of(uid): held for uid, held in flags.items()})
+        return Scan(self._epoch, self._mark_of(opened), True, known)
+
+    def absent(self, keys: Collection[Key]) -> Collection[Key]:
+        there = self._there(keys)
+        return [key for key in keys if int(key) not in there]
+
+    def _there(self, keys: Collection[Key]) -> NumberSet:
+        if not keys:
+            return NumberSet()
+        self._ensure_selected()
+        asked = [self._search(f"UID {piece}") for piece in uids_of(keys).pieces(commands.SET_LENGTH)]
+        found = [_found(event) for event in self._do(*asked)]
+        return NumberSet.merged(
+            bounds for numbers in found if numbers is not None for bounds in numbers.ranges
+        )
+
+    def _search(self, criterion: str) -> Command:
+        returning = ["ALL"] if self._account.session.can("ESEARCH") else None
+        return commands.uid_search([criterion], returning=returning)
+
+    # Reading
+
+    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
+        for event in self._fetch(keys, "UID", HEADER):
+            if isinstance(event, Fetch) and event.uid is not None:
+                for name, value in event.others.items():
+                    if name.startswith("BODY[HEADER.FIELDS") and isinstance(value, bytes):
+                        yield key_of(event.uid), value.replace(b"\r\n", b"\n")
+
+    def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        wanted = list(keys)
+        if size_limit is not None:
+            large = self._larger_than(size_limit, wanted)
+            for key, size in large.items():
+                yield NotRead(key, f"message {key.decode()} is too large ({size} bytes)", lasting=True)
+            wanted = [key for key in wanted if key not in large]
+        events = self._fetch(wanted, *READ)
+        asked = set(wanted)
+        for event in events:
+            if isinstance(event, BodyChunk):
+                message = self._streamed(event, events)
+            elif isinstance(event, Fetch) and event.uid is not None and BODY in event.others:
+                message = _gathered(event)
+            else:
+                continue
+            if message.key in asked:  # a server that names others is not believed
+                asked.remove(message.key)
+                yield message
+            for _ in message.chunks:
+                pass  # what the reader left
+
+    def _larger_than(self, limit: int, keys: Sequence[Key]) -> dict[Key, int]:
+        return {
+            key_of(event.uid): event.size
+            for event in self._fetch(keys, "UID", "RFC822.SIZE")
+            if isinstance(event, Fetch) and event.uid is not None and (event.size or 0) > limit
+            if event.size is not None
+        }
+
+    def _streamed(self, first: BodyChunk, events: Iterator[object]) -> Message:
+        begun = parse_begun(first.begun)
+        chunks = _chunks(first, events)
+        if begun.uid is not None:
+            return _message(begun, begun.uid, first.size, to_lf(chunks), exact=False)
+        aside = Aside(to_lf(chunks))  # some servers tell at the end which message it was
+        ended = next(event for event in events if isinstance(event, Fetch))
+        return _message(ended, ended.uid or 0, aside.size, to_lf(aside.chunks()), exact=False)
+
+    def _fetch(self, keys: Sequence[Key], *items: str) -> Iterator[object]:
+        if not keys:
+            return iter(())
+        self._ensure_selected()
+        pieces = uids_of(keys).pieces(commands.SET_LENGTH)
+        return self._do(*(commands.uid_fetch(piece, items) for piece in pieces))
+
+    # Writing
+
+    def propose(self, count: int) -> Sequence[Key] | None:
+        return None
+
+    def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
+        self._ensure_selected()
+        window: list[tuple[Message, Aside]] = []
+        try:
+            for message in messages:
+                aside = Aside(message.chunks)
+                window.append((message, aside))
+                if aside.has_nul:
+                    window.pop()
+                    aside.close()
+                    yield NotAdded(message.key, "it holds a NUL byte, which no IMAP server takes")
+                elif len(window) >= WINDOW_MESSAGES or sum(each.size for _, each in window) >= WINDOW_BYTES:
+                    yield from self._upload(window)
+                    _close(window)
+            yield from self._upload(window)
+        finally:
+            _close(window)
+
+    def _upload(self, window: Sequence[tuple[Message, Aside]]) -> Sequence[Added | NotAdded]:
+        if not window:
+            return ()
+        before = 0 if self._account.session.can("UIDPLUS") else self._last_uid()
+        if len(window) > 1 and self._account.session.can("MULTIAPPEND"):
+            answers = self._append([list(window)])
+            if not any(isinstance(answer, NotAdded) for answer in answers):
+                return self._added(window, answers, before)
+        return self._added(window, self._append([[each] for each in window]), before)
+
+    def _append(self, groups: Sequence[Sequence[tuple[Message, Aside]]]) -> list[_Answer]:
+        """Send these groups, each in one command, and answer each message."""
+        session = self._account.session
+        sent = {}
+        for group in groups:
+            new = [
+                NewMessage(aside.size, self._storable(message.flags), message.date_ns / 1e9)
+                for message, aside in group
+            ]
+            bodies = [aside.chunks() for _, aside in group]
+            sent[session.send(commands.append(self._own_name, new), *bodies)] = group
+        found: dict[str, list[_Answer]] = {}
+        for event in session.events():
+            if isinstance(event, Done) and event.tag in sent:
+                found[event.tag] = self._appended(event, sent[event.tag])
+        return [answer for tag in sent for answer in found[tag]]
+
+    def _appended(self, done: Done, group: Sequence[tuple[Message, Aside]]) -> list[_Answer]:
+        if done.kind == "OK":
+            uids = _in_order(done.code, len(group)) if self._is_here(done.code) else []
+            return [*uids] if uids else [None] * len(group)
+        refused = self._account.session.refused("APPEND", done.kind, done.code, done.text)
+        if refused.refusal in (Refusal.OVER_QUOTA, Refusal.BUSY, Refusal.TOO_MUCH, Refusal.NO_MAILBOX):
+            raise self._account.told(refused)
+        return [NotAdded(message.key, str(refused)) for message, _ in group]
+
+    def _is_here(self, code: Code | None) -> bool:
+        return code is not None and code.name == "APPENDUID" and code.number == self._validity
+
+    def _added(
+        self,
+        window: Sequence[tuple[Message, Aside]],
+        answers: Sequence[_Answer],
+        before: int,
+    ) -> list[Added | NotAdded]:
+        unknown = [each for each, answer in zip(window, answers, strict=True) if answer is None]
+        found = self._find_again(unknown, before) if unknown else {}
+        results: list[Added | NotAdded] = []
+        for (message, _), answer in zip(window, answers, strict=True):
+            flags = self._storable(message.flags)
+            if isinstance(answer, NotAdded):
+                results.append(answer)
+            elif answer is not None:
+                results.append(Added(message.key, key_of(answer), flags))
+            elif message.key in found:
+                results.append(Added(message.key, found[message.key], flags))
+        return results
+
+    def _find_again(self, window: Sequence[tuple[Message, Aside]], before: int) -> dict[Key, Key]:
+        """Find what was uploaded by its header among what is new, in order; the rest is uncertain."""
+        new: dict[bytes, list[Key]] = {}
+        first = f"{before + 1}:*"
+        for event in self._do(commands.noop(), commands.uid_fetch(first, ("UID", HEADER))):
+            if isinstance(event, Fetch) and event.uid is not None and event.uid > before:
+                header = next((v for v in event.others.values() if isinstance(v, bytes)), b"")
+                new.setdefault(pairing.identity(header.replace(b"\r\n", b"\n")).digest, []).append(
+                    key_of(event.uid)
+                )
+        found = {}
+        for message, aside in window:
+            header = pairing.header_of(aside.beginning())
+            keys = new.get(pairing.identity(header).digest)
+            if keys:
+                found[message.key] = keys.pop(0)
+        return found
+
+    def _last_uid(self) -> int:
+        opened = self._select()
+        if opened.next_uid:
+            return opened.next_uid - 1
+        uids = [
+            event.uid or 0 for event in self._do(commands.uid_fetch("*", ["UID"])) if isinstance(event, Fetch)
+        ]
+        return max(uids, default=0)
+
+    def _storable(self, flags: Flags) -> Flags:
+        """Return those flags that the server can keep for good."""
+        can_make = ANY in self._allowed
+        allowed = {flag.lower() for flag in self._allowed}
+        return frozenset(
+            flag
+            for flag in flags
+            if commands.is_flag(flag)
+            and (flag in SYSTEM_FLAGS or not flag.startswith("\\"))
+            and (flag.lower() in allowed or (can_make and not flag.startswith("\\")))
+        )
+
+    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+        if not wanted:
+            return
+        self._ensure_selected()
+        groups: dict[Flags, list[Key]] = {}
+        for key, flags in wanted.items():
+            groups.setdefault(self._storable(flags), []).append(key)
+        stores = [
+            commands.uid_store(piece, "", flags)
+            for flags, keys in groups.items()
+            for piece in uids_of(keys).pieces(commands.SET_LENGTH)
+        ]
+        held: dict[Key, Flags] = {}
+        pieces = uids_of(wanted).pieces(commands.SET_LENGTH)
+        asked = [commands.uid_fetch(piece, ["UID", "FLAGS"]) for piece in pieces]
+        for event in self._do(*stores, *asked):
+            if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
+                held[key_of(event.uid)] = event.flags - RECENT
+        yield from ((key, held[key]) for key in wanted if key in held)
+
+    def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
+        if keys:
+            self._ensure_selected()
+            if self._account.session.can("UIDPLUS"):
+                self._expunge_these(keys)
+            else:
+                self._expunge_without_uidplus(keys)
+            yield from self.absent(keys)
+
+    def _expunge_these(self, keys: Sequence[Key]) -> None:
+        work = []
+        for piece in uids_of(keys).pieces(commands.SET_LENGTH):
+            work += [commands.uid_store(piece, "+", [DELETED]), commands.uid_expunge(piece)]
+        list(self._do(*work))
+
+    def _expunge_without_uidplus(self, keys: Sequence[Key]) -> None:
+        ours = uids_of(keys)
+        found = [_found(event) for event in self._do(self._search("DELETED"))]
+        theirs = NumberSet.of(
+            uid for numbers in found if numbers is not None for uid in numbers if uid not in ours
+        )
+        spare = list(theirs.pieces(commands.SET_LENGTH))
+        list(
+            self._do(
+                *(commands.uid_store(piece, "-", [DELETED]) for piece in spare),
+                *(commands.uid_store(piece, "+", [DELETED]) for piece in ours.pieces(commands.SET_LENGTH)),
+            )
+        )
+        list(self._do(commands.expunge()))
+        list(self._do(*(commands.uid_store(piece, "+", [DELETED]) for piece in spare)))
+
+    def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
+        target = self._names.own(mailbox)
+        there = self._there(keys)
+        here = [key for key in keys if int(key) in there]
+        if not here:
+            return
+        can_move = self._account.session.can("MOVE")
+        act = commands.uid_move if can_move else commands.uid_copy
+        pieces = list(uids_of(here).pieces(commands.SET_LENGTH))
+        new: dict[int, int] = {}
+        for event in self._do(*(act(piece, target) for piece in pieces)):
+            code = event.code if isinstance(event, Status | Done) else None
+            if code is not None and code.name == "COPYUID":
+                new.update(
+                    zip(_expanded(code.source, len(here)), _expanded(code.ordered, len(here)), strict=False)
+                )
+        gone = set(self.remove(here)) if not can_move else set(self.absent(here))
+        for key in here:
+            if key in gone:
+                uid = new.get(int(key))
+                yield key, None if uid is None else key_of(uid)
+
+    def close(self) -> None:
+        """Leave it selected: the next mailbox takes its place, without a round trip for this one."""
+
+    # Commands
+
+    @property
+    def _epoch(self) -> bytes:
+        return b"%d" % self._validity
+
+    def _mark_of(self, opened: _Opened) -> Mark | None:
+        if not opened.modseq or not opened.next_uid:
+            return None
+        return bytes(ImapMark(opened.validity, opened.modseq, opened.next_uid, opened.count))
+
+    def _ensure_selected(self) -> None:
+        if self._account.selected != self._own_name:
+            self._select()
+
+    def _select(self, known: Known | None = None) -> _Opened:
+        account = self._account
+        account.selected = None
+        condstore = account.has_modseq and known is None
+        command = commands.select(self._own_name, condstore=condstore, known=known)
+        opened = _Opened(account.ask(command))
+        account.selected = self._own_name
+        before, self._validity = self._validity, opened.validity
+        if before not in (0, opened.validity):
+            raise MailboxError("the mailbox was made anew while it was worked on")
+        self._allowed = opened.allowed
+        return opened
+
+    def _do(self, *work: Command) -> Iterator[object]:
+        """Send commands together and yield what happens; the first refusal is raised when all are over."""
+        session = self._account.session
+        for command in work:
+            session.send(command)
+        refused = None
+        for event in session.events():
+            if isinstance(event, Done) and event.kind != "OK" and refused is None:
+                refused = session.refused(event.command.name, event.kind, event.code, event.text)
+            yield event
+        if refused is not None and refused.refusal is not Refusal.EXPUNGED:
+            raise self._account.told(refused)
+
+
+class _Opened:
+    """What SELECT told."""
+
+    def __init__(self, responses: Iterable[Response]) -> None:
+        self.count = self.validity = self.next_uid = self.modseq = 0
+        self.allowed: Flags = SYSTEM_FLAGS
+        self.fetched: list[Fetch] = []
+        self.vanished: list[NumberSet] = []
+        permanent = None
+        for each in responses:
+            if isinstance(each, Exists):
+                self.count = each.count
+            elif isinstance(each, AllowedFlags):
+                self.allowed = each.flags
+            elif isinstance(each, Fetch):
+                self.fetched.append(each)
+            elif isinstance(each, Vanished):
+                self.vanished.append(each.uids)
+            elif isinstance(each, Status) and each.code is not None:
+                permanent = each.code.words if each.code.name == "PERMANENTFLAGS" else permanent
+                self._take_number(each.code)
+        self.allowed = self.allowed if permanent is None else permanent
+
+    def _take_number(self, code: Code) -> None:
+        if code.name == "UIDVALIDITY":
+            self.validity = code.number or 0
+        elif code.name == "UIDNEXT":
+            self.next_uid = code.number or 0
+        elif code.name == "HIGHESTMODSEQ":
+            self.modseq = code.number or 0
+
+
+def _found(event: object) -> NumberSet | None:
+    if isinstance(event, Search):
+        return event.numbers
+    return event.all if isinstance(event, ExtendedSearch) else None
+
+
+def _chunks(first: BodyChunk, events: Iterator[object]) -> Iterator[memoryview]:
+    chunk = first
+    while True:
+        yield chunk.data
+        if chunk.offset + len(chunk.data) >= chunk.size:
+            return
+        following = next(events)
+        assert isinstance(following, BodyChunk)  # nothing else comes within a literal
+        chunk = following
+
+
+def _gathered(event: Fetch) -> Message:
+    body = event.body()
+    data = body.replace(b"\r\n", b"\n") if isinstance(body, bytes) else b""
+    return _message(event, event.uid or 0, len(data), iter((data,)), exact=True)
+
+
+def _message(event: Fetch, uid: int, size: int, chunks: Iterator[bytes], *, exact: bool) -> Message:
+    seconds = parse_date(event.internal_date or b"") or 0.0
+    flags = (event.flags or NONE) - RECENT
+    return Message(key_of(uid), flags, int(seconds) * 10**9, size, chunks, exact)
+
+
+def _expanded(ranges: Sequence[tuple[int, int]], most: int) -> list[int]:
+    found: list[int] = []
+    for first, last in ranges:
+        found += range(first, min(last, first + most - len(found)) + 1)
+        if len(found) > most:
+            break
+    return found
+
+
+def _in_order(code: Code | None, count: int) -> list[int]:
+    uids = _expanded(code.ordered, count) if code is not None else []
+    return uids if len(uids) == count else []
+
+
+def _close(window: list[tuple[Message, Aside]]) -> None:
+    for _, aside in window:
+        aside.close()
+    window.clear()

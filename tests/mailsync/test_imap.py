@@ -1,0 +1,253 @@
+"""The IMAP store on a real Dovecot: the contract, with many extensions and few; and what only IMAP has."""
+
+from __future__ import annotations
+
+import itertools
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mswatch.imap import commands
+from mswatch.imap.commands import NewMessage
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.settings import Login, Server
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, NONE, SEEN
+from mswatch.mailsync.stores.contract import Added, Mailbox, MailboxError, NotAdded, Store
+from mswatch.mailsync.stores.imap import ImapStore
+from mswatch.mailsync.stores.imap_lines import to_crlf, to_lf
+from mswatch.mailsync.stores.imap_names import ImapNames
+from mswatch.names import NameForm
+from tests.mailsync.contract import StoreContract, add, bodies, body, message, whole
+from tests.servers.dovecot import Dovecot
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+_users = itertools.count(1)
+
+
+class ImapContract(StoreContract):
+    """The contract on an account of its own for each test."""
+
+    kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "$Junk", "work"})
+    settings: tuple[str, ...] = ()
+    no_names = frozenset({"a\tb"})  # Dovecot's own rule
+
+    @pytest.fixture(autouse=True)
+    def account(self, dovecot: Dovecot) -> None:
+        """A user whom nobody else uses."""
+        self._server = Server(tunnel=dovecot.tunnel(f"store{next(_users)}", *self.settings))
+
+    def make_store(self) -> Store:
+        return ImapStore("far", lambda: log_in(self._server, Login()))
+
+
+class TestAllExtensions(ImapContract):
+    """With everything that Dovecot has."""
+
+
+class TestCondstoreAlone(ImapContract):
+    """A server that numbers changes and does not tell what is gone."""
+
+    settings = ("imap_capability = IMAP4rev1 ENABLE CONDSTORE UIDPLUS LITERAL+ NAMESPACE LIST-STATUS",)
+
+
+class ImapWithoutMarks(ImapContract):
+    """What a server tells without CONDSTORE stands for nothing."""
+
+    def test_mark_stands_for_the_content(self, store: Store, mailbox: Mailbox) -> None:
+        """No mark is given, and a scan tells everything."""
+        key = add(mailbox, body())
+        assert whole(mailbox).mark is None
+        assert store.mailboxes()["box"].mark is None
+        assert mailbox.scan(b"1 1 1 1").present == {key: NONE}
+
+
+class TestNothing(ImapWithoutMarks):
+    """A server of 2003."""
+
+    settings = ("imap_capability = IMAP4rev1",)
+
+
+class TestWithUidplus(ImapWithoutMarks):
+    """A server such as Courier."""
+
+    settings = ("imap_capability = IMAP4rev1 UIDPLUS NAMESPACE IDLE",)
+
+
+@pytest.fixture
+def store(dovecot: Dovecot, user: str) -> Iterator[ImapStore]:
+    """A store with a mailbox "box"."""
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    store.open()
+    store.make_mailbox("box")
+    yield store
+    store.close()
+
+
+@contextmanager
+def costing(store: ImapStore, turns: int) -> Iterator[None]:
+    """Hold that a piece of work costs this many round trips."""
+    session = store._account.session
+    before = session.turns
+    yield
+    assert session.turns - before == turns
+
+
+def test_round_trips(dovecot: Dovecot, user: str) -> None:
+    """What each piece of work costs, whatever the number of mailboxes and messages."""
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    store.open()
+    assert store._account.session.turns == 2  # the greeting; ENABLE, ID, NAMESPACE and the separator
+    for number in range(30):
+        store.make_mailbox(f"box{number}")
+    with costing(store, 1):
+        assert len(store.mailboxes()) == 31
+    mailbox = store.open_mailbox("box7")
+    with costing(store, 2):  # SELECT; one MULTIAPPEND
+        answers = list(mailbox.add(message(body(), source=b"%d" % n) for n in range(200)))
+    keys = [each.key for each in answers if isinstance(each, Added)]
+    with costing(store, 2):  # SELECT anew; all UIDs and flags
+        mark = mailbox.scan(None).mark
+    with costing(store, 1):
+        assert not mailbox.scan(mark).present
+    with costing(store, 1):
+        assert len(list(mailbox.headers(keys))) == 200
+    with costing(store, 1):
+        assert len(bodies(mailbox, keys)) == 200
+    with costing(store, 1):
+        list(mailbox.set_flags({key: frozenset({SEEN, str(int(key) % 3)}) for key in keys}))
+    with costing(store, 2):  # marked and expunged; looked for
+        assert len(list(mailbox.remove(keys[:50]))) == 50
+    store.make_mailbox("other")
+    with costing(store, 3):  # looked for; moved; looked for
+        assert len(list(mailbox.move(keys[50:100], "other"))) == 50
+    with costing(store, 1):
+        assert store.mailboxes()["box7"].mark != mark
+    store.close()
+
+
+def test_upload_whose_answer_was_lost(store: ImapStore) -> None:
+    """Nothing is reported of it; who looks again finds it once, among what is new."""
+    mailbox = store.open_mailbox("box")
+    mark = mailbox.scan(None).mark
+    data = body("lost")
+    session = store._account.session
+    size = data.count(b"\n") + len(data)
+    session.send(commands.append("box", [NewMessage(size)]), [data.replace(b"\n", b"\r\n")])
+    session._outgoing = memoryview(session._next_outgoing())
+    while session._outgoing or session.connection.upload_wanted:  # all is sent, and nothing is heard
+        session._outgoing = session._outgoing or memoryview(session._next_outgoing())
+        session._outgoing = session._outgoing[session.link._socket.send(session._outgoing) :]
+    session.link._socket.send(session._next_outgoing())
+    session.link._socket.shutdown(socket.SHUT_WR)  # the server reads to the end
+    while session.link._socket.recv(1000) if select.select([session.link._socket], [], [], 20)[0] else b"":
+        pass
+    store.close()
+    store.open()
+    again = store.open_mailbox("box")
+    (key,) = again.scan(mark).present
+    assert bodies(again, [key]) == {key: data}
+
+
+def test_mailbox_made_anew(store: ImapStore) -> None:
+    """A mailbox that was deleted and made again is another one: its epoch says so, and no old mark counts."""
+    mailbox = store.open_mailbox("box")
+    key = add(mailbox, body())
+    before = mailbox.scan(None)
+    list(mailbox.remove([key]))
+    store.remove_mailbox("box")
+    store.make_mailbox("box")
+    again = store.open_mailbox("box")
+    new_key = add(again, body())
+    assert new_key == key  # the same UID, and another message
+    scan = again.scan(before.mark)
+    assert scan.complete
+    assert scan.epoch != before.epoch
+
+
+def test_made_anew_under_our_hands(store: ImapStore, dovecot: Dovecot, user: str) -> None:
+    """When that happens while we work on it, we stop before anything is done to the wrong messages."""
+    mailbox = store.open_mailbox("box")
+    key = add(mailbox, body())
+    other = ImapStore("other", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    other.open()
+    there = other.open_mailbox("box")
+    list(there.remove([key]))
+    store.open_mailbox("INBOX").scan(None)
+    other.remove_mailbox("box")
+    other.make_mailbox("box")
+    kept = add(other.open_mailbox("box"), body("kept"))
+    with pytest.raises(MailboxError, match="made anew"):
+        list(mailbox.remove([key]))
+    assert list(whole(other.open_mailbox("box")).present) == [kept]
+    other.close()
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
+def test_line_ends(store: ImapStore, ends: bytes) -> None:
+    """Both line ends arrive as CRLF on the server, and come back as LF."""
+    mailbox = store.open_mailbox("box")
+    data = body("ends", size=700_000)
+    key = add(mailbox, data.replace(b"\n", ends))
+    assert bodies(mailbox, [key]) == {key: data}
+
+
+def test_others_marked_messages_stay(dovecot: Dovecot, user: str) -> None:
+    """Without UIDPLUS only what we mean is expunged, and others' marks are as they were."""
+    bare = dovecot.tunnel(user, "imap_capability = IMAP4rev1")
+    store = ImapStore("far", lambda: log_in(Server(tunnel=bare), Login()))
+    store.open()
+    mailbox = store.open_mailbox("INBOX")
+    ours, theirs = add(mailbox, body()), add(mailbox, body(), frozenset({DELETED}))
+    assert list(mailbox.remove([ours])) == [ours]
+    assert whole(mailbox).present == {theirs: frozenset({DELETED})}
+    store.close()
+
+
+def test_nul(store: ImapStore) -> None:
+    """A message that no IMAP server takes is named, and the others are taken."""
+    mailbox = store.open_mailbox("box")
+    answers = list(
+        mailbox.add([message(b"Subject: a\n\n\0\n", source=b"nul"), message(body(), source=b"good")])
+    )
+    assert [(type(each), each.source) for each in answers] == [(NotAdded, b"nul"), (Added, b"good")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "name"),
+    [
+        ("INBOX", "INBOX"),
+        ("inbox", "INBOX"),
+        ("INBOX.lists.python", "lists/python"),
+        ("INBOX.Entw&APw-rfe", "Entwürfe"),
+        ("INBOX...", None),
+        ("INBOX.a..b", None),
+        ("INBOX.INBOX", None),
+        ("user.bob", None),
+        ("elsewhere", None),
+        ("INBOX.a/b", None),
+        ("INBOX.a\0", None),
+        ("INBOX.&ACIALgAuAC8ALgAuAC8-", None),
+    ],
+)
+def test_names_under_a_prefix(listed: str, name: str | None) -> None:
+    """Names below the personal namespace lose its prefix; what is not ours, or leads away, is left out."""
+    names = ImapNames(NameForm(".", "utf-7"), "INBOX.", ("user.",))
+    assert names.canonical(listed) == name
+    if name is not None:
+        assert names.own(name).upper() == listed.upper()
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"", b"xyz\r\n"])))
+def test_line_ends_in_any_chunks(chunks: list[bytes]) -> None:
+    """However a message is cut, its line ends become the same."""
+    whole_text = b"".join(chunks)
+    assert b"".join(to_lf(chunks)) == whole_text.replace(b"\r\n", b"\n")
+    sent = b"".join(to_crlf(chunks))
+    assert b"\n" not in sent.replace(b"\r\n", b"")
+    assert sent.replace(b"\r\n", b"\n") == whole_text.replace(b"\r\n", b"\n")
