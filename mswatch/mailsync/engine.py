@@ -300,9 +300,13 @@ class Engine:
             self._sync_again(trashes)
 
     def _remove_mailbox(self, work: Work) -> None:
-        """Remove a mailbox that the other side has removed, if no message keeps it."""
+        """Remove a mailbox that the other side has removed, if no message keeps it; INBOX is made again."""
         side = work.deserted()
-        if side is None or work.name == INBOX:
+        if side is None:
+            return
+        if work.name == INBOX:
+            if self._options.rules.of(other(side)).create:
+                work.ensure(other(side))
             return
         may = self._options.rules.of(side)
         if not (may.delete and may.expunge):

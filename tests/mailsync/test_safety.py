@@ -1,0 +1,184 @@
+"""Sights that are not believed: nothing is deleted, and each of both intentions leads where it says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mswatch.mailsync.decide import Rules
+from mswatch.mailsync.options import Options
+from tests.mailsync.worlds import World
+
+COUNT = 30
+ACCEPT = Options(believe=True)
+UNDO = Options(rules=Rules(restore=True))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two stores in step, with INBOX and a second mailbox."""
+    world = World(tmp_path)
+    for number in range(COUNT):
+        world.put("near", "INBOX", f"m{number}")
+    for number in range(COUNT // 2):
+        world.put("near", "lists", f"l{number}")
+    world.make("far", "INBOX")
+    world.sync()
+    assert size(world) == COUNT + COUNT // 2
+    return world
+
+
+def size(world: World) -> int:
+    """Return how many messages far has."""
+    return sum(sum(messages.values()) for messages in world.contents("far").values())
+
+
+def missing(world: World) -> None:
+    """The directory is gone."""
+    shutil.rmtree(world.path("near"))
+
+
+def unmounted(world: World) -> None:
+    """The empty directory below a mount point."""
+    shutil.rmtree(world.path("near"))
+    world.path("near").mkdir()
+
+
+def made_anew(world: World) -> None:
+    """A fresh store in the same place, with a message in it."""
+    shutil.rmtree(world.path("near"))
+    world.put("near", "INBOX", "fresh")
+
+
+def emptied(world: World) -> None:
+    """The mailboxes are there, but nothing is in them."""
+    for path in world.path("near").rglob("cur/*"):
+        path.unlink()
+
+
+def without_inbox(world: World) -> None:
+    """INBOX is gone."""
+    shutil.rmtree(world.path("near") / "INBOX")
+
+
+def mostly_gone(world: World) -> None:
+    """Two thirds of INBOX are gone."""
+    for number in range(COUNT * 2 // 3):
+        world.find("near", "INBOX", f"m{number}").unlink()
+
+
+SIGHTS = [missing, unmounted, made_anew, emptied, without_inbox, mostly_gone]
+each_sight = pytest.mark.parametrize("see", SIGHTS, ids=lambda see: see.__name__)
+
+
+@each_sight
+def test_it_is_not_believed(world: World, see: Callable[[World], None]) -> None:
+    """However often it is looked at: nothing is deleted, and what was seen is told."""
+    see(world)
+    for _ in range(2):
+        outcome, _ = world.sync()
+        assert outcome.refused
+        assert size(world) >= COUNT + COUNT // 2
+
+
+@each_sight
+def test_lost_messages_come_back(world: World, see: Callable[[World], None]) -> None:
+    """When a person says that they were lost, they are copied back, and later runs have nothing to say."""
+    see(world)
+    outcome, _ = world.sync(UNDO)
+    assert not outcome.failed
+    assert world.contents("near") == world.contents("far")
+    assert size(world) >= COUNT + COUNT // 2
+    outcome, listening = world.sync()
+    assert not outcome.refused
+    assert listening.told == []
+
+
+@each_sight
+def test_deletions_are_carried_over(world: World, see: Callable[[World], None]) -> None:
+    """When a person says that they were meant, they are deleted on the other side too."""
+    see(world)
+    outcome, _ = world.sync(ACCEPT)
+    assert not outcome.failed
+    assert size(world) < COUNT
+    outcome, _ = world.sync()
+    assert not outcome.refused
+
+
+def test_few_deletions_are_everyday_life(tmp_path: Path) -> None:
+    """Emptying a small mailbox needs no permission."""
+    world = World(tmp_path)
+    for number in range(10):
+        world.put("near", "INBOX", f"m{number}")
+        world.put("near", "other", f"o{number}")
+    world.make("far", "INBOX")
+    world.sync()
+    for path in (world.path("far") / "other").rglob("new/*"):
+        path.unlink()
+    outcome, _ = world.sync()
+    assert not outcome.refused
+    assert not world.contents("near")["other"]
+
+
+def test_share_can_be_set(world: World) -> None:
+    """With another share another amount is too much."""
+    mostly_gone(world)
+    assert world.sync(replace(Options(), largest_share=0.9))[0].refused == []
+
+
+def test_what_is_new_is_copied_all_the_same(world: World) -> None:
+    """A mailbox whose deletions are refused still gets new messages and flags, and others are synced."""
+    mostly_gone(world)
+    world.put("far", "INBOX", "later")
+    world.put("near", "lists", "later")
+    world.set("far", "INBOX", f"m{COUNT - 1}", "S")
+    outcome, _ = world.sync(replace(Options(), largest_share=0.6))
+    assert [refusal.mailbox for refusal in outcome.refused] == ["INBOX"]
+    assert world.contents("near")["INBOX"]["later", ""] == 1
+    assert world.contents("far")["lists"]["later", ""] == 1
+    assert world.contents("near")["INBOX"][f"m{COUNT - 1}", "S"] == 1
+
+
+def test_removed_mailbox_is_removed(world: World) -> None:
+    """A mailbox that was deleted goes on the other side too; one that got a message meanwhile comes back."""
+    shutil.rmtree(world.path("near") / "lists")
+    outcome, _ = world.sync()
+    assert not outcome.refused
+    assert "lists" not in world.contents("far")
+    world.put("near", "again", "one")
+    world.sync()
+    shutil.rmtree(world.path("near") / "again")
+    world.put("far", "again", "two")
+    world.sync()
+    assert world.contents("near")["again"] == world.contents("far")["again"]
+    assert world.contents("near")["again"]["two", ""] == 1
+
+
+def test_renamed_mailbox_is_renamed(world: World) -> None:
+    """A mailbox that was renamed is renamed on the other side, and no message is copied."""
+    world.sync()
+    before = sorted(path.name for path in (world.path("far") / "lists").rglob("*/*") if path.is_file())
+    (world.path("near") / "lists").rename(world.path("near") / "renamed")
+    _, listening = world.sync()
+    assert [done.what for done in listening.told] == ["mailbox renamed"]
+    assert sorted(p.name for p in (world.path("far") / "renamed").rglob("*/*") if p.is_file()) == before
+    assert world.contents("near") == world.contents("far")
+    assert world.sync()[1].told == []
+
+
+def test_both_renamed_a_mailbox(world: World) -> None:
+    """Renamed on both sides alike nothing is to do; differently, near's name counts."""
+    world.sync()
+    for side in ("near", "far"):
+        (world.directory / side / "lists").rename(world.directory / side / "same")
+    assert world.sync()[1].told == []
+    (world.path("near") / "same").rename(world.path("near") / "one")
+    (world.path("far") / "same").rename(world.path("far") / "two")
+    world.sync()
+    assert world.contents("near") == world.contents("far")
+    assert set(world.contents("far")) == {"INBOX", "one"}
+    assert size(world) == COUNT + COUNT // 2
