@@ -1,6 +1,6 @@
 """Show the main job: two stores, mswatch between them, and each change on one side arriving on the other.
 
-Everything is real but the mail: ``mswatch run`` as a user would start it, the distribution's mbsync, two
+Everything is real but the mail: ``mswatch run`` as a user would start it, the built-in mailsync, two
 Maildirs.  All of it is in a temporary directory that is removed at the end, whatever the end is.  Called by
 packaging/try.
 """
@@ -24,7 +24,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, os.fspath(CHECKOUT))
 
-from tests.servers import mbsync  # noqa: E402
 from tests.servers.maildir import MaildirStore, deliver, digest, flags_of, set_flags  # noqa: E402
 from tests.servers.waiting import TooLateError, arrivals, wait_until  # noqa: E402
 
@@ -33,22 +32,17 @@ NAME = "demonstration"
 DEADLINE_S = 60.0
 NEXT = """
 Most of each time is waiting by intention: mswatch gathers changes (base_delay) and lets a mailbox rest after
-a run (inter_delay), and mbsync sleeps for up to a second when a Maildir has just changed.
+a run (inter_delay).
 
-mswatch works on this machine.  To use it with your own mail, have a syncer that works when you start it
-by hand (mbsync, offlineimap or a command of your own), describe the two stores in ~/.config/mswatch/NAME.toml
-as in the account shown above, and then
+mswatch works on this machine.  To use it with your own mail, describe the two stores in
+~/.config/mswatch/NAME.toml as in the account shown above (`mswatch sample` has all settings; mbsync,
+offlineimap or a command of your own can take mailsync's place), and then
 
     {mswatch} check NAME    tells what is wrong with it, if anything
     {mswatch} run NAME      keeps the two in step until you press Ctrl-C
     {mswatch} setup NAME    has systemd do that from now on: systemctl --user status mswatch@NAME
 """
 ACCOUNT = """\
-[sync]
-with = "mbsync"
-channel = "{channel}"
-arguments = ["--config", "{mbsyncrc}"]
-
 [store.near]
 maildir = "{near}"
 layout = "nested"
@@ -104,13 +98,10 @@ def set_the_stage(directory: Path) -> Stage:
     (directory / "run").mkdir(mode=0o700)
     for store in (stage.near, stage.far):
         store.make("INBOX")
-    mbsyncrc = mbsync.write_configuration(directory, stage.near, stage.far)
-    account = ACCOUNT.format(
-        channel=mbsync.CHANNEL, mbsyncrc=mbsyncrc, near=stage.near.root, far=stage.far.root
-    )
+    account = ACCOUNT.format(near=stage.near.root, far=stage.far.root)
     stage.account.parent.mkdir(parents=True)
     stage.account.write_text(account)
-    print("Two Maildirs, near and far; mbsync brings them into step when mswatch starts it.  The account:\n")
+    print("Two Maildirs, near and far; mailsync brings them into step.  The account:\n")
     print(textwrap.indent(account, "    "))
     return stage
 
