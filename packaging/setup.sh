@@ -41,6 +41,7 @@ has() {
     isync) command -v mbsync >/dev/null ;;
     dovecot-imapd) command -v dovecot >/dev/null && { test -x /usr/lib/dovecot/imap || test -x /usr/libexec/dovecot/imap; } ;;
     offlineimap3) command -v offlineimap >/dev/null ;;
+    gamin) test -x /usr/lib/gamin/gam_server || test -x /usr/libexec/gam_server ;;
     inotify-tools) command -v inotifywait >/dev/null ;;
     procps) command -v ps >/dev/null ;;
     libc6-dev) test -e /usr/include/stdio.h ;;

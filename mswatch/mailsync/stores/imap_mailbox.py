@@ -71,6 +71,7 @@ class ImapMailbox(Mailbox):
         self._names = names
         self._allowed: Flags = SYSTEM_FLAGS | {ANY}
         self._validity = 0
+        self._is_behind = False  # Courier shows what was appended only to who asks whether something is new
 
     # Looking
 
@@ -227,6 +228,7 @@ class ImapMailbox(Mailbox):
         if not window:
             return ()
         before = 0 if self._account.session.can("UIDPLUS") else self._last_uid()
+        self._is_behind = True
         if len(window) > 1 and self._account.session.can("MULTIAPPEND"):
             answers = self._append([list(window)])
             if not any(isinstance(answer, NotAdded) for answer in answers):
@@ -285,7 +287,7 @@ class ImapMailbox(Mailbox):
         """Find what was uploaded by its header among what is new, in order; the rest is uncertain."""
         new: dict[bytes, list[Key]] = {}
         first = f"{before + 1}:*"
-        for event in self._do(commands.noop(), commands.uid_fetch(first, ("UID", HEADER))):
+        for event in self._do(commands.uid_fetch(first, ("UID", HEADER))):
             if isinstance(event, Fetch) and event.uid is not None and event.uid > before:
                 header = next((v for v in event.others.values() if isinstance(v, bytes)), b"")
                 new.setdefault(pairing.identity(header.replace(b"\r\n", b"\n")).digest, []).append(
@@ -427,6 +429,9 @@ class ImapMailbox(Mailbox):
     def _do(self, *work: Command) -> Iterator[object]:
         """Send commands together and yield what happens; the first refusal is raised when all are over."""
         session = self._account.session
+        if self._is_behind:
+            session.send(commands.noop())
+            self._is_behind = False
         for command in work:
             session.send(command)
         refused = None

@@ -1,0 +1,62 @@
+"""The contract of the stores on a real Cyrus and a real Courier."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.settings import Login, Server
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
+from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.imap import ImapStore
+from tests.mailsync.contract import StoreContract
+from tests.mailsync.test_imap import ImapWithoutMarks
+from tests.servers.courier import courier_tunnel
+from tests.servers.cyrus import PASSWORD, Cyrus, running_cyrus
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+_users = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cyrus() -> Iterator[Cyrus]:
+    """A Cyrus for the whole session."""
+    with running_cyrus() as server:
+        yield server
+
+
+class TestCyrus(StoreContract):
+    """Mailboxes below INBOX, with a dot between; refusals without codes."""
+
+    kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "$Junk", "work"})
+    no_names = frozenset({"a\tb"})
+
+    @pytest.fixture(autouse=True)
+    def account(self, cyrus: Cyrus, tmp_path: Path) -> None:
+        """A user whom nobody else uses."""
+        user = f"store{next(_users)}"
+        cyrus.add_user(user)
+        password = tmp_path / "password"
+        password.touch(mode=0o600)
+        password.write_text(PASSWORD)
+        self._server, self._login = cyrus.server, Login(user, file=password)
+
+    def make_store(self) -> Store:
+        return ImapStore("far", lambda: log_in(self._server, self._login))
+
+
+class TestCourier(ImapWithoutMarks):
+    """No CONDSTORE, no ESEARCH, no LITERAL+, no MOVE; a renamed mailbox gets another UIDVALIDITY."""
+
+    renames = False
+    no_names = frozenset({"a\tb"})
+
+    @pytest.fixture(autouse=True)
+    def account(self, tmp_path: Path) -> None:
+        """A user whom nobody else uses."""
+        self._server = Server(tunnel=courier_tunnel(tmp_path))
