@@ -18,8 +18,24 @@ SyncKind = Literal["mailsync", "mbsync", "offlineimap", "command"]
 
 
 @dataclass(frozen=True)
+class Ssh:
+    """How a store's host is reached."""
+
+    host: str  # what ssh calls a destination: a name, with a user before @ if need be
+    port: int | None = None
+    identity: Path | None = None  # a private key
+    config: Path | None = None  # instead of ~/.ssh/config
+    command: tuple[str, ...] = ("ssh",)  # the program and its first arguments
+    prefix: tuple[str, ...] = ()  # the words before the watcher's command, on the host
+    is_helper_installed: bool = False  # watch_maildirs of the host is used; otherwise ours is sent
+
+
+@dataclass(frozen=True)
 class Store:
-    """One side of an account.  Exactly one of ``maildir`` and ``command`` is set."""
+    """One side of an account.  Exactly one of ``maildir`` and ``command`` is set.
+
+    With ``ssh`` they are on its host, and ``~`` at their start is the home there.
+    """
 
     name: str
     maildir: Path | None = None
@@ -33,6 +49,14 @@ class Store:
     expunge: bool = True  # False: deleted messages are only marked so
     read_only: bool = False
     trash: str = ""  # the mailbox that deleted messages are moved to; empty: they are removed
+    ssh: Ssh | None = None
+    poll_s: float | None = None  # look at the Maildir so often, instead of being told
+    answer_s: float | None = None  # our watcher there ends when it was not asked for so long
+
+    @property
+    def local_maildir(self) -> Path | None:
+        """The Maildir if it is on this machine."""
+        return self.maildir if self.ssh is None else None
 
 
 @dataclass(frozen=True)

@@ -127,12 +127,12 @@ def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
 def _store(store: accounts.Store) -> Store:
     from mswatch.mailsync.stores.maildir import MaildirStore
 
-    if store.maildir is None:
+    if store.local_maildir is None:
         raise ConfigError(
-            [f"store {store.name} is a command, which only tells of changes; mailsync has to read it"],
+            [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
             'give it a maildir, or use another syncer in [sync] with = "..."',
         )
-    return MaildirStore(store.name, store.maildir, store.layout, store.names)
+    return MaildirStore(store.name, store.local_maildir, store.layout, store.names)
 
 
 def engine_options(account: Account, options: argparse.Namespace) -> Options:

@@ -72,8 +72,15 @@ WATCHER_LOST = Message(
     "WATCHER_LOST",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c05",
     Priority.WARNING,
-    "A watcher ended, or could not be started. It is started again, and then everything is synced.",
+    "A watcher ended, or could not be started. It is started again, as often as it takes, and then "
+    "everything is synced. This is told once for each cause, and not for each try.",
     "If it comes again and again, run `mswatch check ACCOUNT`; a server that is away needs nothing.",
+)
+WATCHER_BACK = Message(
+    "WATCHER_BACK",
+    "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c1b",
+    Priority.NOTICE,
+    "A watcher that was lost is watching again. All mailboxes are synced now.",
 )
 WATCHER_ODD = Message(
     "WATCHER_ODD",

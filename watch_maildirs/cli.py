@@ -1,6 +1,6 @@
 """The command watch_maildirs: reads the command line, chooses the eyes and the form, and runs the loop.
 
-Exit statuses follow sysexits.h: 0 the reader of standard output has gone (or standard input ended), 64
+Exit statuses follow sysexits.h: 0 the reader of standard output has gone (or standard input is over), 64
 usage, 69 the store can neither be watched nor waited for, 70 a fault of this program.
 """
 
@@ -17,6 +17,7 @@ from watch_maildirs.loop import Loop, complain
 from watch_maildirs.naming import LAYOUTS, MAILDIR_PLUS_PLUS, MBOX
 from watch_maildirs.poll import DEFAULT_INTERVAL_S, Polling
 from watch_maildirs.protocol import Long, Plain
+from watch_maildirs.questions import Questions
 from watch_maildirs.tree import Tree
 
 EXIT_USAGE = 64
@@ -40,6 +41,8 @@ empty line when it is watched.  A Maildir that is not there is waited for.
       --long            print MAILBOX, kind of change and file, with tabs between
       --poll=SECONDS    look every so often instead of using inotify (NFS)
       --stdin-eof       end when standard input ends
+      --answer=SECONDS  with --long: the same, and answer each line of standard input
+                        by a line; end when none came for so long
   -V, --version         print the version
   -h, -?, --help        print this
 """
@@ -58,6 +61,7 @@ class Options(NamedTuple):
     poll_s: Optional[float] = None
     until_eof: bool = False
     inbox: str = ""
+    answer_s: Optional[float] = None
 
 
 def main() -> int:
@@ -100,9 +104,9 @@ def run(arguments: List[str], fallback_interval_s: float = DEFAULT_INTERVAL_S) -
             complain('cannot wait for "{}": {}'.format(options.base, error.strerror))
             return EXIT_UNAVAILABLE
     eyes, form = _open_eyes(options.poll_s, fallback_interval_s), Long() if options.is_long else Plain()
-    Loop(
-        eyes, Tree(eyes, options.base, options.layout, options.inbox), form, options.base, options.until_eof
-    ).run()
+    questions = Questions(time.monotonic(), options.answer_s) if options.until_eof else None
+    tree = Tree(eyes, options.base, options.layout, options.inbox)
+    Loop(eyes, tree, form, options.base, questions).run()
     return 0
 
 
@@ -111,7 +115,7 @@ def _read_options(arguments: List[str]) -> Tuple[Mapping[str, str], List[str]]:
         given, rest = getopt.gnu_getopt(
             arguments,
             "m:Vh?",
-            ["maildir=", "layout=", "long", "poll=", "stdin-eof", "inbox=", "version", "help"],
+            ["maildir=", "layout=", "inbox=", "long", "poll=", "stdin-eof", "answer=", "version", "help"],
         )
     except getopt.GetoptError as error:
         raise UsageError(error.msg) from None
@@ -123,13 +127,17 @@ def parse_options(given: Mapping[str, str], environment: Mapping[str, str]) -> O
     layout = given.get("--layout", MAILDIR_PLUS_PLUS)
     if layout not in LAYOUTS:
         raise UsageError('--layout is "{}"; it is one of {}'.format(layout, ", ".join(LAYOUTS)))
-    poll_s = _interval(given["--poll"]) if "--poll" in given else None
+    poll_s = _interval("--poll", given["--poll"]) if "--poll" in given else None
+    answer_s = _interval("--answer", given["--answer"]) if "--answer" in given else None
+    if answer_s is not None and "--long" not in given:
+        raise UsageError("--answer needs --long: an answer has no place among names")
+    until_eof = "--stdin-eof" in given or answer_s is not None
     inbox = given.get("--inbox", "")
     if inbox and layout != MBOX:
         raise UsageError("--inbox is for --layout=mbox: elsewhere INBOX is below the base")
     base = _base(given, environment)
-    inbox = _absolute(inbox) if inbox else ""
-    return Options(base, layout, "--long" in given, poll_s, "--stdin-eof" in given, inbox)
+    inbox = _absolute(inbox, environment) if inbox else ""
+    return Options(base, layout, "--long" in given, poll_s, until_eof, inbox, answer_s)
 
 
 def _base(given: Mapping[str, str], environment: Mapping[str, str]) -> str:
@@ -140,21 +148,24 @@ def _base(given: Mapping[str, str], environment: Mapping[str, str]) -> str:
         raise UsageError("--maildir is empty; it is a directory")
     if not base:
         raise UsageError("neither MAILDIR nor HOME is set; name the Maildir with --maildir=DIR")
-    return _absolute(base)
+    return _absolute(base, environment)
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: str, environment: Mapping[str, str]) -> str:
+    home = environment.get("HOME")
+    if path.startswith("~/") and home:
+        return home + path[1:]  # what was sent to us was seen by no shell
     return path if path.startswith("/") else os.getcwd() + "/" + path  # noqa: PTH109 - see poll.py
 
 
-def _interval(text: str) -> float:
+def _interval(option: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not _LEAST_INTERVAL_S <= seconds <= 86400:
         raise UsageError(
-            '--poll is "{}"; it is a number of seconds from {} to 86400'.format(text, _LEAST_INTERVAL_S)
+            '{} is "{}"; it is a number of seconds from {} to 86400'.format(option, text, _LEAST_INTERVAL_S)
         )
     return seconds
 

@@ -20,6 +20,8 @@ made    MAILBOX appeared
 gone    MAILBOX vanished
 all     MAILBOX and FILE are empty: any mailbox may have changed, appeared or vanished
 note    MAILBOX is empty, FILE is a text for a person
+here    the answer to a question: MAILBOX is empty, FILE is the line that was read; every change before
+        that was told
 ======= ==============================================================================================
 
 A line says "look there": the same line may come again, and a line may come without a change, but no change
@@ -37,7 +39,8 @@ MADE = "made"
 GONE = "gone"
 ALL = "all"
 NOTE = "note"
-KINDS = frozenset([CONTENT, TAKEN, MADE, GONE, ALL, NOTE])
+HERE = "here"
+KINDS = frozenset([CONTENT, TAKEN, MADE, GONE, ALL, NOTE, HERE])
 
 READY_LINE = b"\n"
 
@@ -98,7 +101,7 @@ def parse(line: bytes) -> Change:
     mailbox, kind, file = unescape(fields[0]), fields[1].decode("ascii", "replace"), unescape(fields[2])
     if kind not in KINDS:
         raise ValueError("unknown kind: {!r}".format(line[:200]))
-    if (mailbox == "") != (kind in (ALL, NOTE)) or (file != "" and kind not in (CONTENT, TAKEN, NOTE)):
+    if (mailbox == "") != (kind in (ALL, NOTE, HERE)) or (file != "" and kind in (MADE, GONE, ALL)):
         raise ValueError("a field that {!r} does not have: {!r}".format(kind, line[:200]))
     return Change(kind, mailbox, file)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 from mswatch.config.settings import Setting
 from mswatch.config.values import delay_text
-from mswatch.core.policy import Policy
+from mswatch.core.policy import Policy, WatcherLimits
 from mswatch.names import show
 
 Keys = tuple[str, ...]
 
 
-def make_policy(values: Mapping[str, Any], stores: tuple[str, str]) -> Policy:
+def make_policy(
+    values: Mapping[str, Any], stores: tuple[str, str], watchers: tuple[WatcherLimits, ...] = ()
+) -> Policy:
     """Put together the policy of an account whose values are checked."""
     return Policy(
         stores=stores,
@@ -24,6 +26,7 @@ def make_policy(values: Mapping[str, Any], stores: tuple[str, str]) -> Policy:
         inter_delays=values["inter_delays"],
         ignore=values["ignore"],
         only=values["only"],
+        watchers=watchers,
     )
 
 

@@ -21,7 +21,11 @@ TOP, SYNC, STORE = "", "sync", "store"
 
 @dataclass(frozen=True)
 class Setting:
-    """One key; ``sample`` has its right-hand side in the sample file, by table ("# " comments it out)."""
+    """One key.
+
+    ``sample`` has its right-hand side in the sample file, by table ("# " comments it out).  ``is_there``: a
+    path in it is one on the store's host, which may be another.
+    """
 
     place: str
     key: str
@@ -31,6 +35,7 @@ class Setting:
     default_text: str = ""
     rc_default: float | None = None  # the default where an old rc file says nothing
     sample: Mapping[str, str] = field(default_factory=dict)
+    is_there: bool = False
 
 
 # What the names of a store or a syncer look like when nothing is said.  IMAP servers, mbsync 1.4 and
@@ -266,10 +271,11 @@ SETTINGS = (
         STORE,
         "maildir",
         values.MAILDIR,
-        "A Maildir tree on this machine. A relative path starts at the home directory. Each store has "
-        "either maildir or command.",
+        "A Maildir tree, on this machine or on the host that ssh names. A relative path starts at the "
+        "home directory there. Each store has either maildir or command.",
         default_text="none",
-        sample={"store.local": '"~/Mail/work"'},
+        sample={"store.local": '"~/Mail/work"', "store.server": '"~/Maildir"'},
+        is_there=True,
     ),
     Setting(
         STORE,
@@ -279,7 +285,7 @@ SETTINGS = (
         'tmp of INBOX, "nested" for lists/python.',
         default="maildir++",
         default_text='"maildir++"',
-        sample={"store.local": '"nested"'},
+        sample={"store.local": '"nested"', "store.server": '"maildir++"'},
     ),
     Setting(
         STORE,
@@ -287,11 +293,10 @@ SETTINGS = (
         values.COMMAND,
         "A watcher: a program that prints an empty line when it is watching and then the name of each "
         "mailbox that changes, one on a line. ~/ at the start of a word is expanded; no shell reads "
-        "it.",
+        "it. With ssh it is run on that host.",
         default_text="none",
-        sample={
-            "store.server": '["ssh", "-o", "BatchMode=yes", "example.org", "inputkill", "watch_maildirs"]'
-        },
+        sample={"store.server": '# ["inputkill", "watch_maildirs"]'},
+        is_there=True,
     ),
     Setting(
         STORE,
@@ -299,7 +304,7 @@ SETTINGS = (
         values.SEPARATOR,
         "What the watcher writes between the levels of a mailbox name.",
         default_text=_forms_text("separator", *_STORE_KINDS),
-        sample={"store.local": '# "/"', "store.server": '"."'},
+        sample={"store.local": '# "/"', "store.server": '# "."'},
     ),
     Setting(
         STORE,
@@ -308,7 +313,7 @@ SETTINGS = (
         'How the watcher writes letters outside ASCII: "utf-8", or "utf-7" for the modified UTF-7 of '
         'IMAP. Names in plain UTF-8 are also understood with "utf-7".',
         default_text=_forms_text("encoding", *_STORE_KINDS),
-        sample={"store.local": '# "utf-8"', "store.server": '"utf-7"'},
+        sample={"store.local": '# "utf-8"', "store.server": '# "utf-7"'},
     ),
     Setting(
         STORE,
@@ -324,7 +329,7 @@ SETTINGS = (
         "inputkill",
         values.FLAG,
         "true: run command under inputkill, which ends it when mswatch goes away. For a watcher that "
-        "does not look at its own standard input.",
+        "does not look at its own standard input. With ssh, inputkill is sent to the host.",
         default=False,
         default_text="false",
         sample={"store.server": "# true"},
@@ -374,6 +379,109 @@ SETTINGS = (
         default=True,
         default_text="true",
         sample={"store.local": "# false"},
+    ),
+    Setting(
+        STORE,
+        "ssh",
+        values.HOST,
+        "The host that the store is on: a name that ssh knows, with a user if need be. It needs python3 "
+        "(3.6 or later) and nothing else: the watcher is sent there. Logging in must work without a "
+        "question: by a key, and with a known host key.",
+        default_text="this machine",
+        sample={"store.server": '"me@mail.example.org"'},
+    ),
+    Setting(
+        STORE,
+        "port",
+        values.PORT,
+        "The port of ssh on that host.",
+        default_text="what ssh's configuration says, or 22",
+        sample={"store.server": "# 2222"},
+    ),
+    Setting(
+        STORE,
+        "identity",
+        values.FILE,
+        "The private key for that host. No other key is tried then.",
+        default_text="those of ssh's configuration and of its agent",
+        sample={"store.server": '# "~/.ssh/mail"'},
+    ),
+    Setting(
+        STORE,
+        "ssh_config",
+        values.FILE,
+        "A configuration for ssh instead of ~/.ssh/config.",
+        default_text="none",
+        sample={"store.server": '# "~/.ssh/config-mail"'},
+    ),
+    Setting(
+        STORE,
+        "ssh_command",
+        values.COMMAND,
+        "The ssh to use, and options for it before ours.",
+        default=("ssh",),
+        default_text='["ssh"]',
+        sample={"store.server": '# ["torsocks", "ssh", "-4"]'},
+    ),
+    Setting(
+        STORE,
+        "prefix",
+        values.ARGUMENTS,
+        "Words before the watcher's command on the host; sudo -n, for mail that belongs to another user.",
+        default=(),
+        default_text="none",
+        sample={"store.server": '# ["sudo", "-n", "-u", "vmail"]'},
+        is_there=True,
+    ),
+    Setting(
+        STORE,
+        "helper",
+        values.choice("sent", "installed"),
+        '"sent": our watch_maildirs is sent to the host at each start, some 15 kB, and leaves nothing '
+        'there. "installed": the one of the host is used, which must be of version 2.',
+        default="sent",
+        default_text='"sent"',
+        sample={"store.server": '# "installed"'},
+    ),
+    Setting(
+        STORE,
+        "poll",
+        values.LIMIT,
+        "Look at the Maildir so often instead of being told by its kernel. This is done without being "
+        "asked for, every 10 s, on network file systems, whose changes by other machines no kernel tells, "
+        "and for what finds no room in the kernel's limits; mswatch status says so.",
+        default_text="not",
+        sample={"store.local": '# "10s"', "store.server": '# "10s"'},
+    ),
+    Setting(
+        STORE,
+        "start_limit",
+        values.LIMIT,
+        "How long the watcher may take until it watches, logging in included. After that it is ended and "
+        "started again. A connection by ssh is given 15 s of it.",
+        default=60.0,
+        default_text='"1m"',
+        sample={"store.local": '# "5m"', "store.server": '# "1m"'},
+    ),
+    Setting(
+        STORE,
+        "ask_every",
+        values.LIMIT,
+        "How often the watcher on another host is asked whether it is still there. It is also asked at "
+        "once when this machine was asleep or its network is another one. The watcher ends by itself when "
+        "it was not asked for three times as long.",
+        default=60.0,
+        default_text='"1m"',
+        sample={"store.server": '# "1m"'},
+    ),
+    Setting(
+        STORE,
+        "answer_limit",
+        values.LIMIT,
+        "How long it may take to answer. After that the connection counts as dead, and is made anew.",
+        default=10.0,
+        default_text='"10s"',
+        sample={"store.server": '# "10s"'},
     ),
 )
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mswatch.account import Account, Store, Sync, SyncKind
+from mswatch.account import Account, Ssh, Store, Sync, SyncKind
 from mswatch.config import toml_text
 from mswatch.config.naming import NAME_ALLOWED, is_name
 from mswatch.config.policies import check_delays, make_policy
@@ -20,6 +20,7 @@ from mswatch.config.problems import Problems, nearest
 from mswatch.config.settings import DEFAULT_FORMS, STORE, SYNC, TOP, settings_of
 from mswatch.config.toml_text import Document, Keys, NoTomlError
 from mswatch.config.values import UnfitError, found
+from mswatch.core.policy import WatcherLimits
 from mswatch.names import NameForm, show
 
 Values = dict[str, Any]
@@ -55,6 +56,7 @@ class _Reader:
         self._problems = problems
         self._name = name
         self._home = home
+        self._limits: list[WatcherLimits] = []
 
     def account(self, source: Path) -> Account:
         data = dict(self._document.data)
@@ -66,14 +68,16 @@ class _Reader:
         self._problems.raise_if_any()
         if len(stores) != 2 or sync is None:
             raise AssertionError("an account without problems has two stores and a syncer")
-        policy = make_policy(top, (stores[0].name, stores[1].name))
+        policy = make_policy(top, (stores[0].name, stores[1].name), tuple(self._limits))
         return Account(self._name, source, (stores[0], stores[1]), sync, policy)
 
     def _complain(self, keys: Keys, message: str) -> None:
         shown = ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{show(key)}"' for key in keys)
         self._problems.add(self._document.line(keys), f"{shown}: {message}")
 
-    def _table(self, place: str, keys: Keys, data: Values, also: Keys = ()) -> Values:
+    def _table(
+        self, place: str, keys: Keys, data: Values, also: Keys = (), *, is_remote: bool = False
+    ) -> Values:
         """Return the values of a table: the default where it says nothing, None where it says rubbish."""
         settings = settings_of(place)
         checked: Values = {key: setting.default for key, setting in settings.items()}
@@ -83,7 +87,8 @@ class _Reader:
                 self._complain((*keys, key), f"no such setting{hint}")
                 continue
             try:
-                checked[key] = settings[key].kind.check(value, self._home)
+                home = _HOME_THERE if is_remote and settings[key].is_there else self._home
+                checked[key] = settings[key].kind.check(value, home)
             except UnfitError as error:
                 checked[key] = None
                 for below, reason in error.faults:
@@ -106,13 +111,25 @@ class _Reader:
         keys = ("store", name)
         if not is_name(name):
             self._complain(keys, f"{found(name)} is no name for a store; allowed: {NAME_ALLOWED}")
-        values = self._table(STORE, keys, data)
+        values = self._table(STORE, keys, data, is_remote="ssh" in data)
         if ("maildir" in data) == ("command" in data):
             both = "both maildir and command" if "maildir" in data else "neither maildir nor command"
             self._complain(keys, f"{both}; allowed: one of them")
         self._only_with("command", keys, data, ("inputkill",))
-        self._only_with("maildir", keys, data, ("layout",))
+        self._only_with("maildir", keys, data, ("layout", "poll", "helper", *_QUESTIONS))
+        self._only_with("ssh", keys, data, _ONLY_WITH_SSH)
         kind = values["layout"] if "maildir" in data else "command"
+        ssh = None if values["ssh"] is None else _ssh(values)
+        is_asked = ssh is not None and "maildir" in data
+        limits = WatcherLimits(
+            name,
+            start=values["start_limit"],
+            remote=ssh is not None,
+            ask_every=values["ask_every"] if is_asked else 0.0,
+            answer=values["answer_limit"],
+        )
+        if limits != WatcherLimits(name):
+            self._limits.append(limits)
         return Store(
             name,
             maildir=values["maildir"],
@@ -125,6 +142,9 @@ class _Reader:
             expunge=values["expunge"],
             read_only=values["read_only"],
             trash=values["trash"],
+            ssh=ssh,
+            poll_s=values["poll"],
+            answer_s=_MISSED_QUESTIONS * (values["ask_every"] or 0.0) if is_asked else None,
         )
 
     def _only_with(self, needed: str, keys: Keys, data: Values, dependent: Keys) -> None:
@@ -133,7 +153,7 @@ class _Reader:
                 self._complain((*keys, key), f"means nothing without {needed}; take it out")
 
     def _sync(self, data: object, stores: list[Store], source: Path) -> Sync | None:
-        readable = len(stores) == 2 and all(store.maildir is not None for store in stores)
+        readable = len(stores) == 2 and all(store.local_maildir is not None for store in stores)
         if data is None and not readable:
             self._complain(("sync",), 'missing; write a table [sync] with = "mbsync", or with a command')
             return None
@@ -147,7 +167,9 @@ class _Reader:
             return None
         self._check_sync_keys(kind, data)
         if kind == "mailsync" and not readable:
-            self._complain(("sync", "with"), "mailsync has to read both stores; give both a maildir")
+            self._complain(
+                ("sync", "with"), "mailsync has to read both stores; give both a maildir on this machine"
+            )
         target = {
             "mailsync": str(source.absolute()),
             "mbsync": values["channel"],
@@ -188,6 +210,11 @@ class _Reader:
 
 # The program that came with this Python, whatever PATH says.
 _PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_command")}
+# The home directory on another host, which only that knows.
+_HOME_THERE = Path("~")
+_QUESTIONS = ("ask_every", "answer_limit")
+_ONLY_WITH_SSH = ("port", "identity", "ssh_config", "ssh_command", "prefix", "helper", *_QUESTIONS)
+_MISSED_QUESTIONS = 3
 
 _ONLY_FOR = {
     "channel": ("mbsync",),
@@ -201,6 +228,18 @@ _ONLY_FOR = {
     "names": ("mbsync", "offlineimap", "command"),
     "mailbox_prefix": ("command",),
 }
+
+
+def _ssh(values: Values) -> Ssh:
+    return Ssh(
+        values["ssh"],
+        port=values["port"],
+        identity=values["identity"],
+        config=values["ssh_config"],
+        command=values["ssh_command"] or ("ssh",),
+        prefix=values["prefix"] or (),
+        is_helper_installed=values["helper"] == "installed",
+    )
 
 
 def _name_form(values: Values, kind: str) -> NameForm:

@@ -56,6 +56,8 @@ def found(value: object) -> str:
 
 
 LONGEST_DELAY_S = 10 * 366 * 86400
+SHORTEST_LIMIT_S, LONGEST_LIMIT_S = 0.1, 86400
+_HOST = re.compile(r"[A-Za-z0-9._@%+:-]+")
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DELAY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) *(ms|s|m|h|d)")
 
@@ -85,6 +87,27 @@ def _seconds(value: object) -> float:
         raise unfit(f"{found(value)} is no delay")
     number = float(match[1])
     return number / 1000 if match[2] == "ms" else number * _UNITS_S[match[2]]
+
+
+def _limit(value: object, home: Path | None) -> float:
+    seconds = _seconds(value)
+    if not SHORTEST_LIMIT_S <= seconds <= LONGEST_LIMIT_S:
+        raise unfit(f"{found(value)} is out of range")
+    return seconds
+
+
+def _port(value: object, home: Path | None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+        raise unfit(f"{found(value)} is no port")
+    return value
+
+
+def _host(value: object, home: Path | None) -> str:
+    text = _text(value, home)
+    # What ssh would read as an option, or hand to a shell of its configuration, is no host.
+    if not _HOST.fullmatch(text) or any(part.startswith("-") for part in text.split("@")):
+        raise unfit(f"{found(value)} is no host")
+    return text
 
 
 def _flag(value: object, home: Path | None) -> bool:
@@ -144,10 +167,10 @@ def _at_home(word: str, home: Path | None) -> str:
     return f"{home}/{word[2:]}"
 
 
-def _maildir(value: object, home: Path | None) -> Path:
+def _path(value: object, home: Path | None) -> Path:
     text = _text(value, home)
     if not text:
-        raise unfit('"" is no directory')
+        raise unfit('"" is no path')
     if text.startswith("~") and text != "~" and not text.startswith("~/"):
         raise unfit(f"{found(text)} names another user's home, which is not looked up; write the whole path")
     if text.startswith("/"):
@@ -245,7 +268,11 @@ CHANNEL = Kind("name", 'a printable name without ":" that does not start with "-
 TARGET = Kind("name", 'a printable name that does not start with "-"', _target)
 COMMAND = Kind("list of words", 'a program and its arguments, as ["prog", "--option"]', _command)
 ARGUMENTS = Kind("list of words", 'a list of strings, as ["-c", "~/.mbsyncrc-work"]', _arguments)
-MAILDIR = Kind("directory", 'a path, as "~/Mail" or "/srv/mail"', _maildir)
+MAILDIR = Kind("directory", 'a path, as "~/Mail" or "/srv/mail"', _path)
+FILE = Kind("file", 'a path, as "~/.ssh/mail"', _path)
+LIMIT = Kind("delay", '"300ms", "1.5s", "5m", "1h" or a number of seconds, from 100 ms to a day', _limit)
+PORT = Kind("number", "a number from 1 to 65535", _port)
+HOST = Kind("host", 'a host as ssh takes it, as "example.org" or "me@example.org"', _host)
 SEPARATOR = Kind("character", "one ASCII punctuation mark other than & + , -", _separator)
 PREFIX = Kind("two strings", 'a prefix and a separator, as ["work", ":"]', _prefix)
 SIZE = Kind("size", 'bytes, as 20000000, "20M", "300k" or "1G"', _size)

@@ -20,6 +20,14 @@ class StopWatcher:
 
 
 @dataclass(frozen=True)
+class AskWatcher:
+    """Ask this store's watcher whether it is there; WatcherAnswered follows if it is."""
+
+    store: str
+    question: int
+
+
+@dataclass(frozen=True)
 class StartRun:
     """Start the syncer; RunFinished follows.  ``mailboxes`` None: for all of them."""
 
@@ -45,7 +53,7 @@ class AnswerRequest:
 
 @dataclass(frozen=True)
 class AnnounceRestart:
-    """Tell people that a watcher is down and started again in ``delay_s``."""
+    """Tell people that a watcher is down and started again in ``delay_s``; once for each ``detail``."""
 
     store: str
     detail: str
@@ -53,8 +61,25 @@ class AnnounceRestart:
 
 
 @dataclass(frozen=True)
+class AnnounceReturn:
+    """Tell people that a watcher of which AnnounceRestart was told is watching again."""
+
+    store: str
+
+
+@dataclass(frozen=True)
 class EndService:
     """Everything has ended; the service can too."""
 
 
-Effect = StartWatcher | StopWatcher | StartRun | StopRun | AnswerRequest | AnnounceRestart | EndService
+Effect = (
+    StartWatcher
+    | StopWatcher
+    | AskWatcher
+    | StartRun
+    | StopRun
+    | AnswerRequest
+    | AnnounceRestart
+    | AnnounceReturn
+    | EndService
+)

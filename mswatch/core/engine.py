@@ -11,6 +11,9 @@ The rules of runs are in ``schedule``, the life of watchers in ``supervision``; 
 * At the start INBOX goes first, alone, because it is what a person waits for.
 * A poll (a run for everything each poll_period, a tenth more or less) covers what no watcher and no exit
   status tells.
+* A change of the network is a hint to look after all watchers and to try what failed.  Such changes come in
+  bursts: the hint is taken SETTLE_S after the last of them, at most SETTLE_LIMIT_S after the first, and not
+  more often than each HINT_SPACING_S.  After sleep the hint is taken at once.
 * At the end the run is ended and the watchers are; nothing is started any more.
 """
 
@@ -24,6 +27,9 @@ from mswatch.core.policy import Policy
 from mswatch.core.schedule import EVERYTHING, Run, Schedule
 from mswatch.core.supervision import Input, State, Watcher
 
+SETTLE_S = 1.0
+SETTLE_LIMIT_S = 5.0
+HINT_SPACING_S = 10.0
 _JITTER = 0.1
 _ENDING = "the service is ending"
 
@@ -36,6 +42,9 @@ class Engine:
         self.schedule = Schedule(policy)
         self.watchers = {store: Watcher(store) for store in policy.stores}
         self.poll_at: float | None = None
+        self.hint_at: float | None = None
+        self._hint_limit = 0.0  # the latest that it may be put off to
+        self._next_hint = 0.0  # the earliest that it may be taken
         self.ending = False
         self._ended = False
         self._random = Random(seed)
@@ -50,10 +59,19 @@ class Engine:
             case ev.MailboxChanged(store, mailbox, gone):
                 if self.policy.wants(mailbox):
                     self.schedule.change(mailbox, now, store=store or None, gone=gone)
-                return []
+                return self._heard(store, now)
             case ev.StoreChanged(store):
                 self.schedule.change(EVERYTHING, now, store=store)
-                return []
+                return self._heard(store, now)
+            case ev.WatcherAnswered(store, question):
+                watcher = self.watchers[store]
+                happened = Input.ANSWERED if question == watcher.question else Input.HEARD
+                return watcher.handle(happened, now, self.policy)
+            case ev.NetworkChanged():
+                return self._network_changed(now)
+            case ev.Resumed():
+                self.schedule.forgive_all()
+                return self._each_watcher(Input.RESUMED, now)
             case ev.WatcherReady(store):
                 return self._watcher_ready(store, now)
             case ev.WatcherEnded(store, detail):
@@ -83,6 +101,23 @@ class Engine:
             for watcher in self.watchers.values()
             for effect in watcher.handle(happened, now, self.policy)
         ]
+
+    def _heard(self, store: str, now: float) -> list[Effect]:
+        return self.watchers[store].handle(Input.HEARD, now, self.policy) if store in self.watchers else []
+
+    def _network_changed(self, now: float) -> list[Effect]:
+        if self.hint_at is None:
+            self._hint_limit = now + SETTLE_LIMIT_S
+        self.hint_at = max(min(now + SETTLE_S, self._hint_limit), self._next_hint)
+        return []
+
+    def _take_hint(self, now: float) -> list[Effect]:
+        if self.hint_at is None or self.hint_at > now:
+            return []
+        self.hint_at = None
+        self._next_hint = now + HINT_SPACING_S
+        self.schedule.forgive_all()
+        return self._each_watcher(Input.HINT, now)
 
     def _watcher_ready(self, store: str, now: float) -> list[Effect]:
         watcher = self.watchers[store]
@@ -174,7 +209,7 @@ class Engine:
         """Do what is due at this time."""
         if self.ending:
             return self._end()
-        effects: list[Effect] = []
+        effects = self._take_hint(now)
         for watcher in self.watchers.values():
             if watcher.deadline is not None and watcher.deadline <= now:
                 effects += watcher.handle(Input.TIME_UP, now, self.policy)
@@ -221,7 +256,7 @@ class Engine:
         if self.ending:
             return None
         self._note_starting()
-        times = [watcher.deadline for watcher in self.watchers.values()]
+        times = [self.hint_at, *(watcher.deadline for watcher in self.watchers.values())]
         if self.schedule.run is None:
             times += [self.poll_at, self.schedule.next_due()]
         return min((time for time in times if time is not None), default=None)

@@ -39,6 +39,14 @@ class WatcherEnded:
 
 
 @dataclass(frozen=True)
+class WatcherAnswered:
+    """A watcher answered a question of AskWatcher: it is there, and has told every change before."""
+
+    store: str
+    question: int
+
+
+@dataclass(frozen=True)
 class MailboxChanged:
     """A store's watcher, or (store "") ``mswatch changed``, named a mailbox.  ``gone``: it was removed."""
 
@@ -87,6 +95,16 @@ class PolicyChanged:
 
 
 @dataclass(frozen=True)
+class NetworkChanged:
+    """An address or a route of this machine came or went; many of these come in a row."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The machine was asleep, and is awake again."""
+
+
+@dataclass(frozen=True)
 class StopRequested:
     """The service shall end."""
 
@@ -95,11 +113,14 @@ Event = (
     ServiceStarted
     | WatcherReady
     | WatcherEnded
+    | WatcherAnswered
     | MailboxChanged
     | StoreChanged
     | RunFinished
     | SyncRequested
     | RequestDropped
     | PolicyChanged
+    | NetworkChanged
+    | Resumed
     | StopRequested
 )

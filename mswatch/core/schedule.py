@@ -23,6 +23,7 @@ a run that covers it starts.  The rules, which docs/internals.md explains with t
         every watcher tells that a mailbox is gone, and only a run for everything can do without it.
     R11 A run that took too long with progress, or that sleep interrupted, is no failure: what it covered is
         pending as before, because the next run goes on where this one was cut off.
+    R12 A hint that the network is another one, or that the machine was asleep, forgives all failures.
 """
 
 from __future__ import annotations
@@ -216,6 +217,12 @@ class Schedule:
         for target in self.pending.values():
             if target.failures <= self.failed_runs:
                 target.failures = 0
+
+    def forgive_all(self) -> None:
+        """Let what failed be tried as if it never had: the world is another one (R12)."""
+        self.failed_runs = 0
+        for target in self.pending.values():
+            target.failures = 0
 
     def finish_unfinished(self, now: float, detail: str) -> None:
         """Note that the run was cut off for no fault of its targets: all of it is pending, and not failed."""

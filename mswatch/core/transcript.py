@@ -24,7 +24,7 @@ from typing import Any, get_args
 
 from mswatch.core import effects, events
 from mswatch.core.engine import Engine
-from mswatch.core.policy import Policy
+from mswatch.core.policy import Policy, WatcherLimits
 from mswatch.names import Pattern
 
 HEADER = "mswatch-transcript 1"
@@ -64,7 +64,7 @@ def _json(thing: events.Event | effects.Effect | Policy) -> str:
     return json.dumps(_shallow(thing), default=_plain)
 
 
-def _shallow(thing: events.Event | effects.Effect | Policy) -> dict[str, object]:
+def _shallow(thing: events.Event | effects.Effect | Policy | WatcherLimits) -> dict[str, object]:
     return {field.name: getattr(thing, field.name) for field in fields(thing)}
 
 
@@ -74,7 +74,7 @@ def _plain(value: object) -> object:
             return value.value
         case Pattern():
             return {"text": value.text, "literal": value.literal}
-        case Policy():
+        case Policy() | WatcherLimits():
             return _shallow(value)
     raise TypeError(value)
 
@@ -134,7 +134,9 @@ def _event(text: str) -> events.Event:
 def _policy(values: dict[str, Any]) -> Policy:
     patterns = {key: tuple(_pattern(p) for p in values.get(key, ())) for key in ("ignore", "only")}
     delays = tuple((_pattern(pattern), delay) for pattern, delay in values.get("inter_delays", ()))
-    return Policy(**{**values, **patterns, "inter_delays": delays, "stores": tuple(values["stores"])})
+    watchers = tuple(WatcherLimits(**limits) for limits in values.get("watchers", ()))
+    own = {"inter_delays": delays, "stores": tuple(values["stores"]), "watchers": watchers}
+    return Policy(**{**values, **patterns, **own})
 
 
 def _pattern(values: dict[str, Any]) -> Pattern:

@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from mswatch.launch.pipes import PipeReader
+from mswatch.launch.pipes import PipeReader, PipeWriter
 from mswatch.launch.process import End, Job, Reader, Words, end_of
 
 GRACE_S = 6.0
@@ -48,11 +48,12 @@ class ChildLauncher:
             dies_with_us=job.role == "watcher",
         )
         job.on_pid(child.pid)
+        child.write(job.stdin)
         return child
 
 
 class Child:
-    """A running child.  A stdin pipe stays open and empty: its end tells the child that we are gone."""
+    """A running child.  A stdin pipe stays open: its end tells the child that we are gone."""
 
     def __init__(
         self,
@@ -106,6 +107,10 @@ class Child:
         ]
         self._process.stdout.close()
         self._process.stderr.close()
+        self._stdin: PipeWriter | None = None
+        if self._process.stdin is not None:
+            self._stdin = PipeWriter(os.dup(self._process.stdin.fileno()))
+            self._process.stdin.close()
 
     async def wait(self) -> End:
         """Return how it ended, when it and its group have."""
@@ -139,9 +144,14 @@ class Child:
         self._kill_timer.cancel()
         self._ended.set_result(end_of(status))
 
+    def write(self, data: bytes) -> None:
+        """Write to its stdin pipe, if it has one, without waiting."""
+        if self._stdin is not None and data:
+            self._stdin.write(data)
+
     def _close_stdin(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._stdin is not None:
+            self._stdin.close()
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

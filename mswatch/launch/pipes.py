@@ -1,4 +1,4 @@
-"""Reading a pipe on the event loop, in bounded pieces."""
+"""Reading and writing pipes on the event loop, in bounded pieces, and never waiting."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mswatch.launch.process import Reader
 
 _CHUNK = 8192  # some milliseconds of work, so that a flood keeps the rest of the loop waiting no longer
 _PIECES_AT_THE_END = 256
+_MOST_UNWRITTEN = 1 << 20
 
 
 class PipeReader:
@@ -50,3 +51,40 @@ class PipeReader:
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._fd = None
+
+
+class PipeWriter:
+    """Writes into a pipe, whose descriptor it owns; what finds no room goes when there is some."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+        self._unwritten = b""
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(fd, False)
+
+    def write(self, data: bytes) -> None:
+        """Write, if somebody reads at all: a reader who takes nothing does not fill our memory."""
+        if self._fd is None or len(self._unwritten) + len(data) > _MOST_UNWRITTEN:
+            return
+        if not self._unwritten:
+            self._loop.add_writer(self._fd, self._write)
+        self._unwritten += data
+
+    def _write(self) -> None:
+        assert self._fd is not None
+        try:
+            written = os.write(self._fd, self._unwritten)
+        except BlockingIOError:
+            return
+        except OSError:  # nobody reads any more; the end of the process tells the rest
+            written = len(self._unwritten)
+        self._unwritten = self._unwritten[written:]
+        if not self._unwritten:
+            self._loop.remove_writer(self._fd)
+
+    def close(self) -> None:
+        """End what the reader reads; closing twice is no error."""
+        if self._fd is not None:
+            self._loop.remove_writer(self._fd)
+            os.close(self._fd)
+            self._fd = None

@@ -31,6 +31,7 @@ class Job:
         keep: a descriptor that it inherits, or None.
         environment: what it has in its environment besides that of the service.
         on_pid: called with its number, before it does anything.
+        stdin: what a watcher reads first.
     """
 
     role: Literal["watcher", "run"]
@@ -41,6 +42,7 @@ class Job:
     keep: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     on_pid: Callable[[int], object] = lambda _: None
+    stdin: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Process(Protocol):
 
     async def wait(self) -> End:
         """Return how it ended, when nothing of it is alive any more."""
+
+    def write(self, data: bytes) -> None:
+        """Write to the stdin of a watcher, without waiting; lost if nobody reads there."""
 
     def stop(self) -> None:
         """End it, by force if need be; ``wait`` tells when it is gone."""

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from mswatch.instances import escape
 from mswatch.launch.children import Child
-from mswatch.launch.pipes import PipeReader
+from mswatch.launch.pipes import PipeReader, PipeWriter
 from mswatch.launch.process import CAPPED, HUNG, End, Job, end_of
 
 HANDOVER_LIMIT_S = 15.0
@@ -90,7 +90,7 @@ class Unit:
         self._loop = asyncio.get_running_loop()
         self._pid: int | None = None
         self._pidfd: int | None = None
-        self._stdin: int | None = None
+        self._stdin: PipeWriter | None = None
         self._pipes: list[PipeReader] = []
         self._attached: asyncio.Future[bool] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
@@ -109,10 +109,12 @@ class Unit:
     def attach(self, pid: int, descriptors: list[int]) -> None:
         """Hold our ends of its pipes from now on."""
         self._overdue.cancel()
-        self._stdin, out, err = descriptors
+        stdin, out, err = descriptors
         if self.job.role == "run":
-            os.close(self._stdin)
-            self._stdin = None
+            os.close(stdin)
+        else:
+            self._stdin = PipeWriter(stdin)
+            self.write(self.job.stdin)
         self._pipes = [PipeReader(out, self.job.on_stdout), PipeReader(err, self.job.on_stderr)]
         self._pid = pid
         self.job.on_pid(pid)
@@ -135,6 +137,11 @@ class Unit:
         self._pid = None
         if not self._gone.done():
             self._gone.set_result(None)
+
+    def write(self, data: bytes) -> None:
+        """Write to its stdin, once its pipes are handed over, without waiting."""
+        if self._stdin is not None and data:
+            self._stdin.write(data)
 
     def stop(self) -> None:
         """Have the manager end the unit: SIGTERM, and SIGKILL after the unit's TimeoutStopSec."""
@@ -199,8 +206,7 @@ class Unit:
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
-            os.close(self._stdin)
-            self._stdin = None
+            self._stdin.close()
 
 
 async def _call(

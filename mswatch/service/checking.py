@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from mswatch.account import Account, Store, Sync
 from mswatch.core.events import Event, WatcherEnded, WatcherReady
-from mswatch.core.supervision import READY_LIMIT_S
 from mswatch.launch.children import Child, ChildLauncher
 from mswatch.logs import Log
 from mswatch.service.watching import Watching
@@ -34,11 +33,14 @@ class Finding:
 
 async def check(account: Account, environment: Mapping[str, str], log: Log) -> list[Finding]:
     """Try both stores, side by side, and the syncer."""
-    stores = [_check_store(store, environment, log) for store in account.stores]
+    stores = [
+        _check_store(store, account.policy.limits_of(store.name).start, environment, log)
+        for store in account.stores
+    ]
     return await asyncio.gather(*stores, _check_sync(account.sync, environment))
 
 
-async def _check_store(store: Store, environment: Mapping[str, str], log: Log) -> Finding:
+async def _check_store(store: Store, limit_s: float, environment: Mapping[str, str], log: Log) -> Finding:
     told: asyncio.Queue[Event] = asyncio.Queue()
 
     def tell(events: list[Event]) -> None:
@@ -49,9 +51,9 @@ async def _check_store(store: Store, environment: Mapping[str, str], log: Log) -
     watching.start()
     what = f"store {store.name}"
     try:
-        first = await asyncio.wait_for(_next_of(told, WatcherReady, WatcherEnded), READY_LIMIT_S)
+        first = await asyncio.wait_for(_next_of(told, WatcherReady, WatcherEnded), limit_s)
     except asyncio.TimeoutError:
-        first = WatcherEnded(store.name, f"did not say within {READY_LIMIT_S:g} s that it is watching")
+        first = WatcherEnded(store.name, f"did not say within {limit_s:g} s that it is watching")
     if isinstance(first, WatcherReady):
         finding = Finding(
             what, works=True, detail="watching" + (f"; {watching.note}" if watching.note else "")
@@ -72,6 +74,8 @@ async def _next_of(told: asyncio.Queue[Event], *kinds: type[Event]) -> WatcherRe
 
 
 def _fix_store(store: Store) -> str:
+    if store.ssh is not None:
+        return f"try by hand: ssh -o BatchMode=yes {store.ssh.host} true"
     if store.maildir is not None:
         return f"see that {str(store.maildir)!r} is a Maildir that you can read"
     return "run the command by hand: its first line must be empty, and come when it is watching"

@@ -205,10 +205,11 @@ class Coordinator:
 
     def _tell_state(self) -> None:
         """Tell people and the manager, when it is so, that the stores are watched and we are ready."""
-        states = {watcher.state for watcher in self.engine.watchers.values()}
-        if states == {State.WATCHING} and not self._told_watching:
+        is_watching = all(watcher.is_watching for watcher in self.engine.watchers.values())
+        if is_watching and not self._told_watching:
             self.log.tell(messages.WATCHING, "Watching mailstores")
-        self._told_watching = states == {State.WATCHING}
+        self._told_watching = is_watching
+        states = {watcher.state for watcher in self.engine.watchers.values()}
         if State.STARTING not in states and not self._told_ready:
             self._told_ready = True
             self._notifier.ready()
@@ -241,6 +242,8 @@ class Coordinator:
                     self.watchings[store].start()
                 case ef.StopWatcher(store):
                     self.watchings[store].stop()
+                case ef.AskWatcher(store, question):
+                    self.watchings[store].ask(question)
                 case ef.StartRun(run, mailboxes):
                     self._start_run(run, mailboxes)
                 case ef.StopRun():
@@ -251,6 +254,10 @@ class Coordinator:
                 case ef.AnnounceRestart(store, detail, delay_s):
                     text = f"Error: {store} watcher {detail}; started again in {delay_s:g} s"
                     self.log.tell(messages.WATCHER_LOST, text, store=store)
+                case ef.AnnounceReturn(store):
+                    self.log.tell(
+                        messages.WATCHER_BACK, f"The {store} watcher is watching again", store=store
+                    )
                 case ef.EndService():
                     self._end.set()
 

@@ -108,7 +108,7 @@ class Listener:
         if change.taken and self.sync.leaves_both_equal:
             self.count += 1
             return []
-        if not change.files or store.maildir is None:
+        if not change.files or store.local_maildir is None:
             return [event]
         if self._is_running and (self._covered is None or change.mailbox in self._covered):
             self._held_files += len(change.files)
@@ -204,9 +204,10 @@ def _records(data: bytes) -> Iterator[tuple[bool, str]]:
 def _folder(store: Store, mailbox: str) -> Path | None:
     """Return the one directory that is this mailbox; None if it may be none, or another one too."""
     name = own(mailbox, store.names)
-    if name is None or store.maildir is None:
+    base = store.local_maildir
+    if name is None or base is None:
         return None
-    paths = [store.maildir.joinpath(*entries) for entries in folders_called(store.layout, name)]
+    paths = [base.joinpath(*entries) for entries in folders_called(store.layout, name)]
     there = [path for path in paths if _identity(path / "cur")]
     return there[0] if len(there) == 1 else None
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mswatch.core.engine import Engine
 from mswatch.core.events import Result
 from mswatch.core.schedule import EVERYTHING, Target
+from mswatch.core.supervision import State
 
 if TYPE_CHECKING:
     from mswatch.account import Store
@@ -96,8 +97,8 @@ def _store(coordinator: Coordinator, store: Store, wall: _Wall) -> Json:
     watcher = coordinator.engine.watchers[store.name]
     watching = coordinator.watchings[store.name]
     return {
-        "where": str(store.maildir) if store.maildir is not None else " ".join(store.command),
-        "state": watcher.state.value,
+        "where": _where(store),
+        "state": "watching" if watcher.is_watching else watcher.state.value,
         "since": wall.time(watcher.since),
         "detail": watcher.detail,
         "note": watching.note,
@@ -105,6 +106,11 @@ def _store(coordinator: Coordinator, store: Store, wall: _Wall) -> Json:
         "retry_at": wall.time(watcher.deadline) if watcher.state.value == "waiting" else None,
         "pid": watching.pid,
     }
+
+
+def _where(store: Store) -> str:
+    there = str(store.maildir) if store.maildir is not None else " ".join(store.command)
+    return there if store.ssh is None else f"{store.ssh.host}:{there}"
 
 
 def _target(engine: Engine, mailbox: str | None, target: Target, wall: _Wall) -> Json:
@@ -125,7 +131,10 @@ def summary(engine: Engine) -> str:
     schedule = engine.schedule
     if engine.ending:
         return "ending"
-    watchers = [f"{name} {watcher.state.value}" for name, watcher in engine.watchers.items()]
+    watchers = [
+        f"{name} {State.WATCHING.value if watcher.is_watching else watcher.state.value}"
+        for name, watcher in engine.watchers.items()
+    ]
     if schedule.run is not None:
         doing = f"syncing {count_of(schedule.run.mailboxes)}"
     elif any(target.failures for target in schedule.pending.values()):

@@ -2,7 +2,8 @@
 
 The protocol is the old one: an empty line when the watcher is watching, then the name of a changed mailbox on
 each line.  A later empty line means that anything may have changed.  Our own Maildir watcher is asked for the
-long form of its lines, which tells more (``watch_maildirs.protocol``).
+long form of its lines, which tells more (``watch_maildirs.protocol``).  Where a login shell may print
+something before, a marker is waited for.
 
 A line that cannot be a name never ends the service: what is too long is "anything may have changed", and a
 watcher whose first line is not empty speaks another language and is given up.
@@ -19,6 +20,8 @@ from mswatch.names import NameForm, canonical
 from watch_maildirs import protocol
 
 LINE_LIMIT = 4096
+NOISE_LIMIT = 1 << 20
+_NOISE_KEPT = 500  # more than a marker has
 T = TypeVar("T")
 
 
@@ -49,6 +52,13 @@ class AnythingChanged:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """The answer to a question that it was asked."""
+
+    question: int
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that people shall know."""
 
@@ -62,14 +72,17 @@ class Unreadable:
     reason: str
 
 
-Word = Ready | Changed | AnythingChanged | Note | Unreadable
+Word = Ready | Changed | AnythingChanged | Answered | Note | Unreadable
 
 
 class WatcherReader:
     """Read one watcher's output from its start."""
 
-    def __init__(self, names: NameForm, *, long_lines: bool) -> None:
+    def __init__(self, names: NameForm, *, long_lines: bool, marker: bytes = b"") -> None:
         self._names = names
+        self._marker = marker  # that is still to come
+        self._noise = b""  # the last of what came before it
+        self._noise_size = 0
         self._long = long_lines
         self._lines = Lines(LINE_LIMIT)
         self._ready = False
@@ -77,15 +90,35 @@ class WatcherReader:
 
     def feed(self, data: bytes) -> list[Word]:
         """Return what these bytes say; of repeats in them, the last."""
-        if self._unreadable:
-            return []
-        lines = self._lines.feed(data)
         words: list[Word] = []
+        if self._marker:
+            data = self._skip_noise(data, words)
+        if self._unreadable:
+            return words
+        lines = self._lines.feed(data)
         if lines and not self._ready:
             words.append(self._first(lines.pop(0)))
         if not self._unreadable:
             words += _merged(word for line in _last_of_each(lines) for word in self._words(line))
         return words
+
+    @property
+    def noise(self) -> str:
+        """The last of what was printed, while the marker has not come."""
+        return self._noise.decode("utf-8", "replace")
+
+    def _skip_noise(self, data: bytes, words: list[Word]) -> bytes:
+        """Return what comes behind the marker, if that has come."""
+        noise, marker, rest = (self._noise + data).partition(self._marker)
+        if marker:
+            self._marker = self._noise = b""
+            return rest
+        self._noise = noise[-_NOISE_KEPT:]
+        self._noise_size += len(data)
+        if self._noise_size > NOISE_LIMIT:
+            self._unreadable = True
+            words.append(Unreadable("the login shell prints without end; see what it runs for a command"))
+        return b""
 
     def _first(self, line: bytes | None) -> Word:
         if line == b"":
@@ -109,6 +142,8 @@ class WatcherReader:
             return [AnythingChanged(f"an unreadable line ({error})")]
         if change.kind == protocol.NOTE:
             return [Note(change.file)]
+        if change.kind == protocol.HERE:
+            return [Answered(int(change.file))] if change.file.isdecimal() and change.file.isascii() else []
         if change.kind == protocol.ALL:
             return [AnythingChanged()]
         return [self._changed(change.mailbox, change.kind, change.file)]

@@ -17,7 +17,7 @@ from mswatch.core import effects as ef
 from mswatch.core import events as ev
 from mswatch.core import transcript
 from mswatch.core.engine import Engine
-from mswatch.core.policy import Policy
+from mswatch.core.policy import Policy, WatcherLimits
 from mswatch.core.supervision import State
 from mswatch.names import Pattern
 
@@ -41,6 +41,7 @@ class World:
     requests: dict[int, tuple[float, tuple[str, ...] | None]] = field(default_factory=dict)
     urgent: set[str] = field(default_factory=set)
     record: list[str] = field(default_factory=list)
+    asked: dict[str, int] = field(default_factory=dict)
     over: int = 0
 
     def tell(self, event: ev.Event) -> None:
@@ -74,6 +75,10 @@ class World:
                     self.watchers[store] = "starting"
                 case ef.StopWatcher(store):
                     assert store in self.watchers
+                case ef.AskWatcher(store, question):
+                    assert self.watchers[store] == "watching"
+                    assert self.policy.limits_of(store).ask_every
+                    self.asked[store] = question
                 case ef.AnswerRequest(request, success, _):
                     self.answer(request, success=success)
                 case ef.EndService():
@@ -128,7 +133,7 @@ class World:
 
 
 POLICIES = st.builds(
-    lambda base, extra, slow, longest, poll, ignored: Policy(
+    lambda base, extra, slow, longest, poll, ignored, watchers: Policy(
         stores=STORES,
         base_delay=base,
         inter_delay=base + extra,
@@ -136,6 +141,7 @@ POLICIES = st.builds(
         poll_period=poll,
         inter_delays=((Pattern("slow"), base + slow),),
         ignore=(Pattern("INBOX"),) if ignored else (),
+        watchers=watchers,
     ),
     st.sampled_from([0.0, 0.3, 10.0]),
     st.sampled_from([0.0, 0.7, 50.0]),
@@ -143,6 +149,9 @@ POLICIES = st.builds(
     st.sampled_from([0.0, 10.0, 600.0]),
     st.sampled_from([0.0, 40.0, 3600.0]),
     st.booleans(),
+    st.sampled_from(
+        [(), (WatcherLimits("far", 20.0, True, 60.0, 10.0),), (WatcherLimits("far", 90.0, True),)]
+    ),
 )
 STEPS = st.one_of(
     st.tuples(st.just("change"), st.sampled_from(MAILBOXES), st.sampled_from(STORES), st.booleans()),
@@ -152,6 +161,8 @@ STEPS = st.one_of(
     st.tuples(st.just("watcher ends"), st.sampled_from(STORES)),
     st.tuples(st.just("request"), st.one_of(st.none(), st.lists(st.sampled_from(MAILBOXES), min_size=1))),
     st.tuples(st.just("drop"), st.integers(1, 5)),
+    st.tuples(st.just("answer"), st.sampled_from(STORES)),
+    st.tuples(st.just("hint"), st.sampled_from([ev.NetworkChanged(), ev.Resumed()])),
     st.tuples(st.just("reload"), POLICIES, st.lists(st.sampled_from(STORES), unique=True)),
     st.tuples(st.just("time"), st.sampled_from([0.1, 1.0, 7.0, 31.0, 100.0])),
     st.tuples(st.just("time"), st.sampled_from([0.1, 1.0, 7.0, 31.0, 100.0])),
@@ -181,6 +192,11 @@ def play(world: World, step: tuple[object, ...], numbers: itertools.count[int]) 
         case ("watcher ends", str(store)):
             if world.watchers.pop(store, None):
                 world.tell(ev.WatcherEnded(store, "exited with status 1"))
+        case ("answer", str(store)):
+            if store in world.asked and world.watchers.get(store) == "watching":
+                world.tell(ev.WatcherAnswered(store, world.asked.pop(store)))
+        case ("hint", ev.NetworkChanged() | ev.Resumed() as hint):
+            world.tell(hint)
         case ("request", mailboxes):
             wanted = tuple(mailboxes) if isinstance(mailboxes, list) else None
             number = next(numbers)
@@ -213,6 +229,7 @@ def heal(world: World) -> None:
     for _ in range(400):
         for store in STORES:
             play(world, ("ready", store), numbers)
+            play(world, ("answer", store), numbers)
         world.end_run(ev.Result.SUCCESS)
         if world.run is None and not world.engine.schedule.pending and len(world.watchers) == len(STORES):
             return

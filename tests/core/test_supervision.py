@@ -26,7 +26,7 @@ def test_every_event_has_an_answer_in_every_state(state: State, happened: Input)
 @pytest.mark.parametrize("state", State)
 def test_only_bounded_states_have_a_deadline(state: State) -> None:
     """Time is up only where a watcher waits for one, so that no deadline wakes for nothing."""
-    limited = state in (State.STARTING, State.WAITING)
+    limited = state in (State.STARTING, State.WATCHING, State.ASKED, State.WAITING)
 
     assert (TABLE[state][Input.TIME_UP] is not None) is limited
 

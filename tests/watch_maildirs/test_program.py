@@ -55,6 +55,8 @@ class TestCommandLine:
             (["--poll", "soon"], "seconds"),
             (["--poll", "0"], "seconds"),
             (["--poll", "nan"], "seconds"),
+            (["--long", "--answer", "0"], "seconds"),
+            (["--answer", "9"], "--long"),
             ([], "neither MAILDIR nor HOME"),
         ],
     )

@@ -10,6 +10,7 @@ from watch_maildirs.protocol import (
     ALL,
     CONTENT,
     GONE,
+    HERE,
     KINDS,
     MADE,
     NOTE,
@@ -91,7 +92,7 @@ def test_refused(line: bytes) -> None:
 
 def test_every_kind_has_a_line() -> None:
     """The parser knows all kinds."""
-    assert {CONTENT, TAKEN, MADE, GONE, ALL, NOTE} == KINDS
+    assert {CONTENT, TAKEN, MADE, GONE, ALL, NOTE, HERE} == KINDS
 
 
 def test_plain_names() -> None:
