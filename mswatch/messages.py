@@ -174,6 +174,14 @@ LIMITS_FAILED = Message(
     "idle_limit and hard_cap could not be told to the user manager; those in the unit file hold.",
     "Make room in the runtime directory that the record names, and reload.",
 )
+NETWORK_UNSEEN = Message(
+    "NETWORK_UNSEEN",
+    "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c1c",
+    Priority.NOTICE,
+    "The kernel does not tell of addresses and routes. A connection that died with a change of the network "
+    "is found by questions only.",
+    "Let the service have sockets of the family AF_NETLINK.",
+)
 PENDING = Message(
     "PENDING",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c12",

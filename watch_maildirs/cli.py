@@ -24,7 +24,7 @@ EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
 EXIT_BUG = 70
 
-_LEAST_INTERVAL_S = 0.01
+_LEAST_INTERVAL_S, _MOST_INTERVAL_S = 0.01, 604800
 _MAY_COME = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP)
 
 HELP = """\
@@ -163,9 +163,11 @@ def _interval(option: str, text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not _LEAST_INTERVAL_S <= seconds <= 86400:
+    if not _LEAST_INTERVAL_S <= seconds <= _MOST_INTERVAL_S:
         raise UsageError(
-            '{} is "{}"; it is a number of seconds from {} to 86400'.format(option, text, _LEAST_INTERVAL_S)
+            '{} is "{}"; it is a number of seconds from {} to {}'.format(
+                option, text, _LEAST_INTERVAL_S, _MOST_INTERVAL_S
+            )
         )
     return seconds
 

@@ -33,7 +33,9 @@ from mswatch.paths import runtime_directory, state_directory
 from mswatch.service.answering import Answering
 from mswatch.service.clock import now
 from mswatch.service.echoes import Listener
+from mswatch.service.network import NetworkListener
 from mswatch.service.running import Running
+from mswatch.service.sleep import SleepWatch
 from mswatch.service.status import Counters, count_of, pending_lines, summary
 from mswatch.service.tasks import spawn
 from mswatch.service.watching import Watching
@@ -112,18 +114,31 @@ class Coordinator:
         self.log.tell(
             messages.SERVICE_STARTED, f"Service of {self.account.name} started, {self.account.source}"
         )
+        self._sleep = SleepWatch(self._advance)
+        network = self._listen_to_network()
         try:
             self._ping()
             await self._limit_runs()
             self.feed([ev.ServiceStarted()])
             await self._end.wait()
         finally:
+            self._sleep.close()
+            if network is not None:
+                network.close()
             self.echoes.close()
             server.close()
             lock.release()
         if self._bug is not None:
             raise self._bug
         self.log.tell(messages.SERVICE_ENDED, f"Service of {self.account.name} ended")
+
+    def _listen_to_network(self) -> NetworkListener | None:
+        try:
+            return NetworkListener(lambda: self.feed([ev.NetworkChanged()]))
+        except OSError as error:
+            text = f"the kernel does not tell of the network ({error.strerror}); going on without it"
+            self.log.tell(messages.NETWORK_UNSEEN, text)
+            return None
 
     def _on_bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """End on an error that nobody expected: we may have lost count, and a restart looks at everything."""
@@ -139,6 +154,8 @@ class Coordinator:
     def feed(self, events: list[ev.Event]) -> None:
         """Hand events to the engine, do what it wants, and come back when it has more to do."""
         time_now = now()
+        if self._sleep.has_slept():
+            events = [ev.Resumed(), *events]
         for event in events:
             done = self.engine.receive(event, time_now)
             self._write_record([transcript.event_line(time_now, event)])
@@ -146,6 +163,9 @@ class Coordinator:
         self._advance()
 
     def _advance(self) -> None:
+        if self._sleep.has_slept():
+            self.feed([ev.Resumed()])
+            return
         time_now = now()
         done = self.engine.advance(time_now)
         if done:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from functools import cache
 
@@ -20,11 +19,11 @@ from mswatch.locks import Lock
 from mswatch.logs import Log
 from mswatch.service.echoes import Listener
 from mswatch.service.guarding import Guard
+from mswatch.service.sleep import SHORTEST_S, asleep_s
 from mswatch.socketwatch import shim_environment, shim_path
 from mswatch.syncers import plan
 
 _OUTPUT_LINE_LIMIT = 4096
-_SLEPT_S = 1.0
 _STOPPED = "stopped before its end"
 _RESULTS = {"": Result.FAILED, "hung": Result.HUNG, "cap": Result.CAPPED}
 _SPARE_BYTES = (
@@ -74,13 +73,13 @@ class Running:
             self._log.tell(messages.RUN_WIDENED, note, **self._fields)
         if not await self._take_lock():
             return Result.FAILED, "stopped while another run was under way"
-        asleep = _asleep_s()
+        asleep = asleep_s()
         try:
             calls = [await self._call(call, dry=dry) for call in planned.calls]
         finally:
             self._lock.release()
         result, detail = next((call for call in calls if call[0] is not Result.SUCCESS), (Result.SUCCESS, ""))
-        if result is not Result.SUCCESS and _asleep_s() - asleep > _SLEPT_S:
+        if result is not Result.SUCCESS and asleep_s() - asleep > SHORTEST_S:
             result = Result.INTERRUPTED
         return result, detail
 
@@ -182,11 +181,6 @@ class Running:
             found.append(rest)
         for line in found:
             self._log.output(messages.RUN_OUTPUT, program, line, **self._fields)
-
-
-def _asleep_s() -> float:
-    """Return how long the machine has been suspended since its start."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 async def run_once(running: Running, mailboxes: tuple[str, ...] | None) -> tuple[Result, str]:

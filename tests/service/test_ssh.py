@@ -19,7 +19,7 @@ import pytest
 from tests.servers.maildir import MaildirStore, deliver
 from tests.servers.sshd import HOST, Sshd, running_sshd, write_script
 from tests.servers.waiting import wait_until
-from tests.service.harness import Service, World, alive, environment, mswatch
+from tests.service.harness import DELAYS, Service, World, alive, environment, mswatch
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -459,3 +459,62 @@ def check(account: Account, *words: str) -> str:
         timeout=60,
     )
     return ended.stdout
+
+
+# Sleep, and other networks.
+
+
+def test_after_sleep(account: Account, tmp_path: Path) -> None:
+    """After sleep the watcher is asked at once: one that answers stays, and a dead one is replaced."""
+    ahead = tmp_path / "ahead"
+    ahead.touch()
+    shim = tmp_path / "boottime.so"
+    source = Path(__file__).with_name("boottime.c")
+    subprocess.run(("cc", "-shared", "-fPIC", "-o", shim, source), check=True)
+    account.write("ask_every = '1d'", "answer_limit = 1")
+    record = tmp_path / "record"
+    options = ("--config", str(account.world.file), "--record", str(record))
+    env = {**environment(account.world.base), "LD_PRELOAD": str(shim), "BOOTTIME_AHEAD": str(ahead)}
+    with Service(account.world.base, *options, env=env) as service:
+        account.world.near.say(b"\n")
+        synced(service)
+        program = account.sshd.program()
+        sleep(ahead, service, 1000)
+        wait_until(lambda: "WatcherAnswered" in record.read_text(), "it has answered")
+        assert account.sshd.program() == program
+
+        freeze_ssh(account, service)
+        sleep(ahead, service, 5000)
+        service.expect("Error: far watcher gave no answer within 1 s")
+        service.expect("The far watcher is watching again")
+        service.expect("Sync completed")
+    assert record.read_text().count("Resumed") == 2
+
+
+def sleep(ahead: Path, service: Service, seconds: int) -> None:
+    """Have the service wake up after so much sleep."""
+    os.truncate(ahead, seconds)
+    service.process.send_signal(signal.SIGCONT)
+    service.call("changed", "work", "Wake")
+
+
+def test_another_network(account: Account) -> None:
+    """A change of the network has what is down tried at once, however long its wait would be."""
+    failing = ["sh", "-c", f"printf x >>{account.world.base}/tries; exit 1"]
+    account.world.write(far=failing, top='inter_delay = "1h"\nmax_delay = "1d"')
+    account.world.file.write_text(account.world.file.read_text().replace(DELAYS, "base_delay = 0\n"))
+    apart = ["unshare", "--user", "--map-root-user", "--net"]
+    argv = [*apart, *mswatch("run", "--config", str(account.world.file))]
+    with Service(account.world.base, argv=argv) as service:
+        account.world.near.say(b"\n")
+        service.expect("Error: far watcher exited with status 1; started again in 3600 s")
+        assert service.status()["stores"]["far"]["failures"] == 1
+        inside = ("nsenter", "--preserve-credentials", "--user", "--net", f"--target={service.process.pid}")
+        subprocess.run((*inside, "ip", "address", "add", "192.0.2.1/32", "dev", "lo"), check=True)
+
+        wait_until(lambda: tries(account) >= 2, "it is tried again")
+
+
+def tries(account: Account) -> int:
+    """Return how often the far watcher was started."""
+    return len((account.world.base / "tries").read_text())
