@@ -28,6 +28,7 @@ from mswatch.errors import (
     UsageError,
 )
 from mswatch.locks import Lock
+from mswatch.mailsync import settled
 from mswatch.mailsync.decide import READ_ONLY, Permissions, Rules
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Options, Outcome
@@ -96,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
     stores = account.stores
     each = sys.stdout if options.verbose and not options.json else None
     teller = Teller({"near": stores[0].name, "far": stores[1].name}, bar, each)
+    stamps = None if options.dry_run or mailboxes else _stamps(account, near, far)
     with _state(account, os.environ, dry=options.dry_run, quiet=options.quiet) as (state, note):
         if options.dry_run:
             from mswatch.mailsync.dry import DryStore
@@ -108,8 +110,29 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             teller.clear()
         outcome.notes += [note] if note else []
+    if stamps and not teller.counts and outcome == Outcome():
+        _settle(account, stamps)
     _tell(options, account, teller, outcome)
     return _status(outcome)
+
+
+def _stamps(account: Account, *stores: Store) -> list[bytes] | None:
+    """Return stamps of all that a run depends on, taken before it looks; None if they cannot tell."""
+    places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__)]]
+    for store in stores:
+        found = store.stamp_paths()
+        if found is None:
+            return None
+        places.append(list(found))
+    return settled.stamps(path for part in places for path in part)
+
+
+def _settle(account: Account, stamps: list[bytes]) -> None:
+    """Leave the stamps for the next run, with one of the state, which may be removed at any time."""
+    directory = paths.state_directory(os.environ)
+    state = settled.stamps([os.fsencode(_state_file(account, directory))])
+    if state:
+        settled.write(os.fsencode(directory / f"{account.name}.mailsync.settled"), stamps + state)
 
 
 def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:

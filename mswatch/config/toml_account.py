@@ -209,7 +209,7 @@ class _Reader:
 
 
 # The program that came with this Python, whatever PATH says.
-_PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_command")}
+_PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_entry")}
 # The home directory on another host, which only that knows.
 _HOME_THERE = Path("~")
 _QUESTIONS = ("ask_every", "answer_limit")

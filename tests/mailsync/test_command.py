@@ -12,6 +12,9 @@ import pytest
 
 from mswatch.errors import EXIT_CONFIG, EXIT_PARTIAL, EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE
 from mswatch.locks import Lock
+from mswatch.mailsync import settled
+from mswatch.mailsync.decide import SIDES
+from tests.mailsync.test_maildir import LONG_AGO_NS, make_old
 from tests.mailsync.worlds import World
 from tests.servers.waiting import DEADLINE_S, read_line
 
@@ -51,7 +54,7 @@ class Home:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start the command."""
-        argv = (sys.executable, "-m", "mswatch.mailsync_command", *words)
+        argv = (sys.executable, "-m", "mswatch.mailsync_entry", *words)
         pipe = subprocess.PIPE
         return subprocess.Popen(argv, env=self.environment, stdout=pipe, stderr=pipe, bufsize=0)
 
@@ -218,3 +221,49 @@ def test_many_at_once(home: Home) -> None:
         assert run.returncode == 0
     assert sum(home.world.contents("far")["INBOX"].values()) == 50
     assert home.world.contents("near") == home.world.contents("far")
+
+
+def settle(home: Home) -> None:
+    """Have a run leave word that nothing is to be done."""
+    home.mailsync("work")
+    for side in SIDES:
+        make_old(home.world.path(side))
+    home.mailsync("work")
+    for place in (".config", ".local"):
+        for path in (home.directory / place).rglob("*.*"):
+            os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    home.mailsync("work")
+    assert (home.directory / ".local/state/mswatch/work.mailsync.settled").exists()
+
+
+def test_nothing_changed_costs_next_to_nothing(home: Home) -> None:
+    """A settled account is looked at without reading its configuration, until anything is different."""
+    settle(home)
+    probe = (sys.executable, "-X", "importtime", "-m", "mswatch.mailsync_entry", "work")
+    quick = subprocess.run(probe, env=home.environment, capture_output=True, text=True)
+    assert quick.returncode == 0
+    assert "sqlite3" not in quick.stderr
+    home.world.put("near", "INBOX", "later")
+    assert home.mailsync("work")[0] == "INBOX: 1 copied in far\n"
+
+
+@pytest.mark.parametrize("what", ["flag", "mailbox", "configuration", "state", "unmounted", "keyword"])
+def test_any_change_is_noticed(home: Home, what: str) -> None:
+    """Whatever a run depends on, changing it makes the next one look."""
+    settle(home)
+    if what == "flag":
+        home.world.set("far", "INBOX", "m1", "S")
+    elif what == "mailbox":
+        home.world.make("near", "deep/er")
+    elif what == "configuration":
+        home.configure(near="read_only = true")
+    elif what == "state":
+        (home.directory / ".local/state/mswatch/work.mailsync.sqlite").unlink()
+    elif what == "keyword":
+        (home.directory / "near/INBOX/dovecot-keywords").write_text("0 other\n")
+    else:
+        (home.directory / "near").rename(home.directory / "aside")
+        (home.directory / "near").mkdir()
+    place = home.directory / ".local/state/mswatch/work.mailsync.settled"
+    source = home.directory / ".config/mswatch/work.toml"
+    assert not settled.holds(os.fsencode(place), os.fsencode(source))

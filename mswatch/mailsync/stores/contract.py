@@ -215,6 +215,13 @@ class Store(ABC):
         One look for all of them, as cheap as it can be: when all marks are the known ones the run is over.
         """
 
+    def stamp_paths(self) -> Iterable[bytes] | None:
+        """Return the files and directories whose times tell of every change in the store; None: they do not.
+
+        Asked before ``mailboxes``.  With them a run in which nothing changed is over before it began.
+        """
+        return None
+
     @abstractmethod
     def make_mailbox(self, mailbox: str) -> None:
         """Make a mailbox, and those above it if need be; one that exists is left as it is."""

@@ -112,6 +112,12 @@ class MaildirStore(Store):
             self._add_found(directory, entries, only, found)
         return found
 
+    def stamp_paths(self) -> Iterable[bytes] | None:
+        if not self.open():
+            return [self._root]
+        parts = (b"", b"/cur", b"/new", *Keywords.MARK_FILES)
+        return [directory + part for directory, _ in self._walk(self._root, (), set()) for part in parts]
+
     def _add_named(self, name: str, found: dict[str, Seen]) -> bool:
         """Look where a mailbox would be made; tell whether that settles it."""
         try:
