@@ -192,6 +192,9 @@ class Work:
                 forgotten.append(seen.row.id)
             elif isinstance(action, Remove | Bury):
                 self._removals[action.side].append((seen, action))
+            elif seen.near is None or seen.far is None:
+                # Not to be copied, and not to be removed for what its flags say now: no mark may hide these.
+                self.unsettled = True
         with self._state.transaction():
             # A message that comes again is one without a row, so that a run that is cut off now resumes it.
             self._state.drop_rows([*forgotten, *again])

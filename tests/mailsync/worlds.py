@@ -234,9 +234,9 @@ class World:
         return copied
 
 
-def build(directory: Path, world: str) -> World:
+def build(directory: Path, world: str, made: World | None = None) -> World:
     """Make a world: what is in the base is synced first, then both sides are edited."""
-    made = World(directory)
+    made = made or World(directory)
     directory.mkdir(exist_ok=True)
     lines = parse(world)
     for line in lines:

@@ -1,0 +1,153 @@
+"""The worlds of the engine with an IMAP account as either side, also killed at every command and every reply.
+
+The account is a Dovecot on the world's own Maildir, so that a world is built, edited and copied as files are,
+while the store under test sees nothing but IMAP.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from mswatch.imap_session.link import Link
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.settings import Login, Server
+from mswatch.mailsync.decide import SIDES, Rules, Side
+from mswatch.mailsync.options import Options
+from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.imap import ImapStore
+from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
+from tests.mailsync.worlds import Contents, World, build
+from tests.servers.dovecot import Dovecot
+from tests.servers.waiting import wait_until
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+LONG = bool(os.environ.get("MSWATCH_LONG"))
+STRIDE = 1 if LONG else 7
+NO_MARKS = "imap_capability = IMAP4rev1 UIDPLUS"
+
+
+class ImapWorld(World):
+    """A world of which some sides are IMAP accounts."""
+
+    dovecot: Dovecot
+    imap_sides: tuple[Side, ...] = ("far",)
+    settings: tuple[str, ...] = ()
+
+    def store(self, side: Side) -> Store:
+        if side not in self.imap_sides:
+            return super().store(side)
+        root = self.path(side)
+        location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
+        tunnel = self.dovecot.tunnel("world", location, *self.settings)
+        noted = ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
+        return ImapStore(side, lambda: log_in(Server(tunnel=noted), Login()))
+
+    @property
+    def _pids(self) -> Path:
+        return self.directory / "servers"
+
+    def contents(self, side: Side) -> Contents:
+        found = super().contents(side)
+        self.wait_for_servers()
+        return found
+
+    def wait_for_servers(self) -> None:
+        """Wait until the servers of a run that was killed have done what they were told."""
+        pids = self._pids.read_text().split() if self._pids.exists() else []
+        wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), "the servers end")
+
+    def copy(self, directory: Path) -> World:
+        copied = super().copy(directory)
+        made = type(self)(copied.directory)
+        made._pids.unlink(missing_ok=True)
+        return made
+
+
+def world_class(dovecot: Dovecot, *sides: Side, settings: tuple[str, ...] = ()) -> type[ImapWorld]:
+    """Return the kind of worlds that have IMAP on these sides."""
+    names = {"dovecot": dovecot, "imap_sides": sides, "settings": settings}
+    return type("ImapWorldHere", (ImapWorld,), names)
+
+
+def build_with(kind: type[ImapWorld], directory: Path, text: str) -> World:
+    """Build a world of Maildirs, which has no UIDs yet, and look at it through IMAP from then on."""
+    made = kind(directory)
+    build(directory, text, made)
+    return made
+
+
+KINDS: dict[str, tuple[tuple[Side, ...], tuple[str, ...]]] = {
+    "far": (("far",), ()),
+    "near": (("near",), ()),
+    "both": (SIDES, ()),
+    "far, no marks": (("far",), (NO_MARKS,)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WORLDS)
+def test_run_and_run_again(name: str, kind: str, tmp_path: Path, dovecot: Dovecot) -> None:
+    """A run leads to the end that is written down, and a second one does nothing."""
+    text, options = WORLDS[name]
+    sides, settings = KINDS[kind]
+    if not LONG and kind == "both" and options.rules != Rules():
+        return  # these rules are about one side or the other, and both are tried
+    world = build_with(world_class(dovecot, *sides, settings=settings), tmp_path / "world", text)
+    outcome, _ = world.sync(options)
+    assert not outcome.failed
+    assert not outcome.problems
+    assert not outcome.refused
+    assert_as_expected(world, name)
+    remembered = world.remembered()
+    for _ in range(2):
+        outcome, listening = world.sync(options)
+        assert listening.told == []
+        assert world.remembered() == remembered
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_killed_at_every_command_and_reply(name: str, tmp_path: Path, dovecot: Dovecot) -> None:
+    """Wherever a run is killed between two bytes, the next one comes to the same end."""
+    text, options = WORLDS[name]
+    kind = world_class(dovecot, "near" if list(WORLDS).index(name) % 2 else "far")
+    start = build_with(kind, tmp_path / "start", text)
+    for step in itertools.count(list(WORLDS).index(name) % STRIDE, STRIDE):
+        world = start.copy(tmp_path / "world")
+        assert isinstance(world, ImapWorld)
+        if in_child(partial(run_until, world, options, step)) == 0:
+            break
+        world.wait_for_servers()
+        outcome, _ = world.sync(options)
+        assert not outcome.failed, step
+        assert_as_expected(world, name)
+        _, listening = world.sync(options)
+        assert listening.told == [], step
+    assert step > 5
+
+
+def run_until(world: World, options: Options, step: int) -> None:
+    """Run, and be killed before the wait with this number, or after it."""
+    calls = itertools.count()
+    real = Link.step
+
+    def die() -> None:
+        if next(calls) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stepped(link: Link, *arguments: object) -> object:
+        die()
+        result = real(link, *arguments)  # type: ignore[arg-type]
+        die()
+        return result
+
+    replaced: Callable[..., object] = stepped
+    Link.step = replaced  # type: ignore[method-assign,assignment]
+    world.sync(options)
