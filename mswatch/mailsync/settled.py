@@ -18,7 +18,6 @@ from collections.abc import Iterable
 
 HEADER = b"mailsync settled 1\n"
 YOUNG_NS = 3_000_000_000
-LIMIT_BYTES = 1 << 26
 
 
 def stamps(paths: Iterable[bytes]) -> list[bytes] | None:
@@ -41,7 +40,7 @@ def holds(file: bytes, first: bytes) -> bool:
     """Tell whether a file of stamps, which must begin with this path, still says how things are."""
     try:
         with open(file, "rb") as stream:  # noqa: PTH123 - bytes
-            text = stream.read(LIMIT_BYTES)
+            text = stream.read()
     except OSError:
         return False
     if not text.startswith(HEADER) or not text.endswith(b"\n"):

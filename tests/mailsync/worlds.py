@@ -220,6 +220,12 @@ class World:
             database.execute("UPDATE about SET name = 'far_identity' WHERE name = 'oldnear_identity'")
         database.close()
 
+    def copy_stores(self, directory: Path) -> World:
+        """Return a world with copies of both stores, that never met."""
+        for side in SIDES:
+            shutil.copytree(self.path(side), directory / side)
+        return World(directory)
+
     def copy(self, directory: Path) -> World:
         """Return the same world elsewhere, down to the times of its directories."""
         shutil.rmtree(directory, ignore_errors=True)

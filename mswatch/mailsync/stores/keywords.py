@@ -151,7 +151,7 @@ def _read(path: bytes) -> bytes:
     except FileNotFoundError:
         return b""
     with os.fdopen(fd, "rb") as file:
-        return file.read(FILE_LIMIT)
+        return file.read(min(os.fstat(fd).st_size, FILE_LIMIT))  # read() makes room for what is asked
 
 
 def _replace(path: bytes, data: bytes) -> None:

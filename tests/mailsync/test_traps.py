@@ -1,0 +1,196 @@
+"""Whole runs on what is unusual: other programs at work, odd files, full disks, large and many messages."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mswatch.mailsync.decide import SIDES
+from tests.mailsync.test_maildir import make_old
+from tests.mailsync.test_worlds import in_child
+from tests.mailsync.worlds import World, body
+from tests.servers import mbsync
+from tests.servers.maildir import MaildirStore
+from tests.servers.waiting import run_to_end
+
+LONG = bool(os.environ.get("MSWATCH_LONG"))
+
+# Reads, flags, moves and delivers as mutt, mu4e and a delivery agent do, by renaming; deletes nothing.
+EDITOR = """
+import os, random, sys, time
+root, seed, end = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+pick = random.Random(seed)
+number = 0
+while time.monotonic() < end:
+    box = pick.choice(["INBOX", "one"])
+    act = pick.random()
+    if act < 0.2:
+        number += 1
+        name = f"e{seed}x{number}"
+        text = f"Subject: {name}\\nMessage-ID: <{name}@example.org>\\n\\nBody of {name}.\\n"
+        with open(f"{root}/{box}/tmp/{name}", "w") as file:
+            file.write(text)
+        os.rename(f"{root}/{box}/tmp/{name}", f"{root}/{box}/new/{name}.host")
+        continue
+    part = pick.choice(["cur", "new"])
+    files = os.listdir(f"{root}/{box}/{part}")
+    if not files:
+        continue
+    name = pick.choice(files)
+    unique = name.partition(":")[0]
+    flags = "".join(sorted(pick.sample("FRS", pick.randint(0, 3))))
+    target = pick.choice(["INBOX", "one"]) if act > 0.9 else box
+    try:
+        os.rename(f"{root}/{box}/{part}/{name}", f"{root}/{target}/cur/{unique}:2,{flags}")
+    except FileNotFoundError:
+        pass
+print(number)
+"""
+
+
+@pytest.mark.slow
+def test_others_work_on_both_stores_meanwhile(tmp_path: Path) -> None:
+    """While two programs deliver, flag and move all the time, nothing is lost; at rest both are equal."""
+    world = World(tmp_path)
+    for side in SIDES:
+        for mailbox in ("INBOX", "one"):
+            world.make(side, mailbox)
+    for number in range(100):
+        world.put("near", "INBOX", f"m{number}")
+    seconds = 20.0 if LONG else 3.0
+    editors = [
+        subprocess.Popen(
+            (sys.executable, "-c", EDITOR, str(world.path(side)), str(seed), str(seconds)),
+            stdout=subprocess.PIPE,
+        )
+        for seed, side in enumerate(SIDES, 1)
+    ]
+    while any(editor.poll() is None for editor in editors):
+        outcome, _ = world.sync()
+        assert not outcome.refused
+    made = sum(int(editor.communicate()[0]) for editor in editors)
+    for _ in range(3):
+        outcome, _ = world.sync()
+        assert not outcome.failed
+    near, far = world.contents("near"), world.contents("far")
+    assert near == far
+    names = {name for messages in near.values() for name, _ in messages}
+    assert len(names) == 100 + made
+
+
+def test_foreign_files_are_passed_over(tmp_path: Path) -> None:
+    """FIFOs, directories and dangling links in a mailbox are told once, and hold nothing up."""
+    world = World(tmp_path)
+    for side in SIDES:
+        world.make(side, "INBOX")
+    world.put("near", "INBOX", "real")
+    cur = world.path("near") / "INBOX" / "cur"
+    os.mkfifo(cur / "fifo:2,S")
+    (cur / "directory").mkdir()
+    (cur / "dangling:2,").symlink_to("nowhere")
+    outcome, _ = world.sync()
+    assert (outcome.failed, outcome.problems, len(outcome.notes)) == ({}, [], 3)
+    assert sum(world.contents("far")["INBOX"].values()) == 1
+    make_old(world.path("near"))
+    make_old(world.path("far"))
+    world.sync()
+    assert world.sync()[0].notes == []
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """What does not fit ends the mailbox's work; nothing half is left, and with room the rest comes."""
+    world = World(tmp_path)
+    world.make("far", "INBOX")
+    for number in range(10):
+        world.put(
+            "near", "INBOX", f"m{number}", data=body(f"m{number}", size=200_000 if number == 5 else 100)
+        )
+
+    def run_with_small_files() -> None:
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # write(2) fails with EFBIG then
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+        assert world.sync()[0].failed.keys() == {"INBOX"}
+
+    assert in_child(run_with_small_files) == 0
+    assert world.leftovers() == []
+    assert all(count == 1 for count in world.contents("far")["INBOX"].values())
+    assert world.sync()[0].failed == {}
+    assert world.contents("near") == world.contents("far")
+
+
+def test_large_message_within_bounds(tmp_path: Path) -> None:
+    """A message of 200 MB is copied byte for byte, with memory for a part of it only."""
+    size = 200_000_000 if LONG else 80_000_000
+    world = World(tmp_path)
+    world.make("far", "INBOX")
+    world.put("near", "INBOX", "large", data=body("large", size=size))
+
+    def run_with_little_memory() -> None:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 32_000_000, used + 32_000_000))
+        assert world.sync()[0].failed == {}
+
+    assert in_child(run_with_little_memory) == 0
+    copied = world.find("far", "INBOX", "large")
+    assert copied.stat().st_size == world.find("near", "INBOX", "large").stat().st_size
+
+
+@pytest.mark.slow
+def test_many_messages(tmp_path: Path) -> None:
+    """A large folder is copied, found unchanged, and after the state is lost paired and not doubled."""
+    count = 100_000 if LONG else 3_000
+    world = World(tmp_path)
+    world.make("far", "INBOX")
+    cur = world.make("near", "INBOX") / "cur"
+    for number in range(count):
+        (cur / f"m{number}.near:2,").write_bytes(b"Subject: %d\nMessage-ID: <%d@x>\n\nx\n" % (number, number))
+    world.sync()
+    world.state_file.unlink()
+    outcome, listening = world.sync()
+    assert listening.told == []
+    assert not outcome.problems
+    assert len(list((world.path("far") / "INBOX").rglob("*/*"))) == count
+    assert len(world.remembered()) == count
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_mbsync_agrees(tmp_path: Path) -> None:
+    """From the same edits mbsync and mailsync make the same stores."""
+    pick = random.Random(7)
+    ours = World(tmp_path / "ours")
+    for side in SIDES:
+        for mailbox in ("INBOX", "one"):
+            ours.make(side, mailbox)
+            for number in range(10):
+                name = f"{side}{mailbox}{number}"
+                ours.put(side, mailbox, name, pick.choice(["", "S", "FS"]))
+    theirs = ours.copy_stores(tmp_path / "theirs")
+    near, far = (MaildirStore(theirs.path(side), "nested") for side in SIDES)
+    call = mbsync.argv(mbsync.write_configuration(tmp_path, near, far))
+    assert_same_end(ours, theirs, call)
+    for world in (ours, theirs):
+        for mailbox in ("INBOX", "one"):
+            world.set("near", mailbox, f"near{mailbox}1", "RS")
+            world.set("far", mailbox, f"far{mailbox}2", "F")
+            world.find("near", mailbox, f"far{mailbox}3").unlink()
+            world.find("far", mailbox, f"near{mailbox}4").unlink()
+            world.put("far", mailbox, f"late{mailbox}", "R")
+    assert_same_end(ours, theirs, call)
+
+
+def assert_same_end(ours: World, theirs: World, call: tuple[str, ...]) -> None:
+    """Run both programs, and compare what they have made."""
+    outcome, _ = ours.sync()
+    assert not outcome.failed
+    run_to_end(call, 60.0)
+    for side in SIDES:
+        assert ours.contents(side) == theirs.contents(side)
