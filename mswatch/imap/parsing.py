@@ -20,6 +20,7 @@ from mswatch.imap.framing import Frame
 from mswatch.imap.numbers import LARGEST, NumberSet
 from mswatch.imap.reader import Reader, decode
 from mswatch.imap.responses import (
+    NOTHING,
     Capabilities,
     Code,
     Continuation,
@@ -103,10 +104,7 @@ def _fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
     text = start.string
     position = start.end()
     uid = modseq = size = date = flags = None
-    while True:
-        item = _ITEM.match(text, position)
-        if item is None:
-            return _slow_fetch(frame, start)
+    while (item := _ITEM.match(text, position)) is not None:
         name, number, in_list, string, end = item.groups()
         if name == b"UID" and number:
             uid = int(number)
@@ -119,10 +117,12 @@ def _fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
         elif name == b"INTERNALDATE" and string:
             date = string
         else:
-            return _slow_fetch(frame, start)
+            break
         if end:
             return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date), text)
         position = item.end()
+    begun = Fetch(int(start[1]), uid, flags, modseq, size, date)
+    return _checked(_rest_of_fetch(Reader(frame, position), begun), text)
 
 
 def parse_begun(text: bytes) -> Fetch:
@@ -146,9 +146,9 @@ def parse_begun(text: bytes) -> Fetch:
     return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date), text)
 
 
-def _slow_fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
-    reader = Reader(frame, start.end())
-    uid = modseq = size = date = flags = None
+def _rest_of_fetch(reader: Reader, begun: Fetch) -> Fetch:
+    """Read the items that follow, whatever they are."""
+    number, uid, flags, modseq, size, date, _ = begun
     others: dict[str, Value] = {}
     while not reader.sees(b")"):
         key = reader.fetch_key()
@@ -165,7 +165,7 @@ def _slow_fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
         else:
             others[key] = reader.value()
     _expect_end(reader)
-    return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date, others), start.string)
+    return Fetch(number, uid, flags, modseq, size, date, others or NOTHING)
 
 
 def _checked(fetch: Fetch, text: bytes) -> Fetch:
