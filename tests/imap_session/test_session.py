@@ -35,6 +35,7 @@ from tests.servers.maildir import deliver, make_message, messages, remove, set_f
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 BARE = "imap_capability = IMAP4rev1"
+ZLIB = "protocol imap {\n  mail_plugins = imap_zlib\n}"
 
 
 @pytest.fixture
@@ -138,8 +139,7 @@ def fetched(session: Session) -> dict[int, bytes]:
 @pytest.fixture
 def zipped_session(dovecot: Dovecot, user: str) -> Iterator[Session]:
     """A session whose two sides compress what they say."""
-    plugin = "protocol imap {\n  mail_plugins = imap_zlib\n}"
-    with log_in(Server(tunnel=dovecot.tunnel(user, plugin)), Login()) as session:
+    with log_in(Server(tunnel=dovecot.tunnel(user, ZLIB)), Login()) as session:
         session.request(commands.compress())
         yield session
 
@@ -154,6 +154,27 @@ def test_everything_comes_back(kind: str, request: pytest.FixtureRequest) -> Non
     list(session.events())
     with costing(session, 1):
         assert fetched(session) == dict(enumerate(bodies, 1))
+
+
+@pytest.mark.parametrize(
+    ("is_local", "connect_s", "size", "pays"),
+    [
+        (False, 0.05, 1_000_000, True),
+        (False, 0.05, 1000, False),
+        (False, 0.001, 10**9, False),
+        (True, 1, 10**9, False),
+    ],
+)
+def test_compression_where_it_pays(
+    dovecot: Dovecot, user: str, is_local: bool, connect_s: float, size: int, pays: bool
+) -> None:
+    """Much to carry over a far link is compressed, once; anything else is not."""
+    with log_in(Server(tunnel=dovecot.tunnel(user, ZLIB)), Login()) as session:
+        session.link.is_local, session.link.connect_s = is_local, connect_s
+        for _ in range(2):
+            session.compress_if_it_pays(size)
+            assert session.connection.is_compressed == pays
+        session.request(commands.noop())
 
 
 def test_refused_upload(bare_session: Session) -> None:

@@ -49,6 +49,7 @@ BODY = "BODY[]"
 # An upload waits for its answers when so much is under way: that many messages are kept aside.
 WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
 _Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
+TYPICAL_BYTES = 10_000  # of a message, to guess what is to come
 MOST_VANISHED = 1_000_000  # more is looked at anew: a server may name numbers that no message ever had
 
 
@@ -162,6 +163,7 @@ class ImapMailbox(Mailbox):
             for key, size in large.items():
                 yield NotRead(key, f"message {key.decode()} is too large ({size} bytes)", lasting=True)
             wanted = [key for key in wanted if key not in large]
+        self._account.session.compress_if_it_pays(len(wanted) * TYPICAL_BYTES)
         events = self._fetch(wanted, *READ)
         asked = set(wanted)
         for event in events:
@@ -227,8 +229,9 @@ class ImapMailbox(Mailbox):
     def _upload(self, window: Sequence[tuple[Message, Aside]]) -> Sequence[Added | NotAdded]:
         if not window:
             return ()
-        before = 0 if self._account.session.can("UIDPLUS") else self._last_uid()
+        before = None if self._account.session.can("UIDPLUS") else self._last_uid()
         self._is_behind = True
+        self._account.session.compress_if_it_pays(sum(aside.size for _, aside in window))
         if len(window) > 1 and self._account.session.can("MULTIAPPEND"):
             answers = self._append([list(window)])
             if not any(isinstance(answer, NotAdded) for answer in answers):
@@ -268,10 +271,11 @@ class ImapMailbox(Mailbox):
         self,
         window: Sequence[tuple[Message, Aside]],
         answers: Sequence[_Answer],
-        before: int,
+        before: int | None,
     ) -> list[Added | NotAdded]:
         unknown = [each for each, answer in zip(window, answers, strict=True) if answer is None]
-        found = self._find_again(unknown, before) if unknown else {}
+        # With UIDPLUS an answer without a UID is broken: where the message is stays uncertain.
+        found = self._find_again(unknown, before) if unknown and before is not None else {}
         results: list[Added | NotAdded] = []
         for (message, _), answer in zip(window, answers, strict=True):
             flags = self._storable(message.flags)

@@ -1,0 +1,117 @@
+"""An IMAP account whose server lies: nothing is believed that could do damage, and memory stays bounded."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mswatch.errors import MswatchError
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.settings import Login
+from mswatch.mailsync.stores.contract import Mailbox, Message, NotAdded
+from mswatch.mailsync.stores.imap import ImapStore
+from tests.imap_session.scripted import SILENT, Heard, Step, scripted
+from tests.mailsync.contract import body, message
+
+IN = b"* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LITERAL+ LIST-STATUS] in\r\n"
+ACQUAINTED = (
+    Heard(b"LIST"),
+    b'* ENABLED CONDSTORE QRESYNC\r\nA1 OK\r\n* LIST (\\Noselect) "/" ""\r\nA2 OK\r\n',
+)
+OPENED = b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [UIDNEXT 9] ok\r\n* OK [HIGHESTMODSEQ 5] ok\r\n"
+
+
+@contextmanager
+def store_on(*steps: Step) -> Iterator[ImapStore]:
+    """Open a store on a server that follows a script."""
+    with scripted(IN, *ACQUAINTED, *steps, SILENT) as server:
+        store = ImapStore("far", lambda: log_in(server.server(), Login()))
+        store.open()
+        yield store
+        store.close()
+
+
+@contextmanager
+def mailbox_on(*steps: Step) -> Iterator[Mailbox]:
+    """Open a mailbox on such a server; it is selected with the first work."""
+    with store_on(Heard(b"SELECT"), *steps) as store:
+        yield store.open_mailbox("box")
+
+
+NAMES = [
+    *("../out", "/etc/passwd", "a/../../b", "a//b", ".", "..", "a/", "b\x1b[2J", "x\r\ny", "inbox/.."),
+    *("&ACIALg-", "&", "&ZZ", "good", "good"),
+]
+
+
+def test_names_that_lead_elsewhere() -> None:
+    """Only names of mailboxes below the store are taken; the others are told, harmlessly."""
+    listed = b""
+    for name in (text.encode() for text in NAMES):
+        listed += b'* LIST () "/" {%d}\r\n%b\r\n* STATUS {%d}\r\n%b (MESSAGES 0)\r\n' % (
+            *(len(name), name),
+            *(len(name), name),
+        )
+    with store_on(Heard(b"LIST"), listed + b"A3 OK\r\n") as store:
+        assert set(store.mailboxes()) == {"good"}
+        assert len(store.notes) == len(NAMES) - 2
+        assert all(note.isprintable() for note in store.notes)
+
+
+def test_everything_vanished() -> None:
+    """Numbers that no message ever had are not counted through: the mailbox is looked at anew."""
+    gone = OPENED + b"* VANISHED (EARLIER) 1:4294967295\r\nA3 OK\r\n"
+    anew = OPENED + b"A4 OK\r\n"
+    flags = b"* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n* 2 FETCH (UID 8 FLAGS ())\r\nA5 OK\r\n"
+    tracemalloc.start()
+    with mailbox_on(gone, Heard(b"SELECT"), anew, Heard(b"FETCH"), flags) as mailbox:
+        scan = mailbox.scan(b"7 4 9 2")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scan.complete
+    assert set(scan.present) == {b"3", b"8"}
+    assert peak < 30 << 20
+
+
+def test_messages_that_nobody_asked_for() -> None:
+    """A body under another UID is not taken for the one that was asked for, nor one that comes twice."""
+    lies = b"".join(
+        b"* 1 FETCH (UID %d FLAGS () BODY[] {3}\r\nabc)\r\n" % uid for uid in (99, 3, 3, 4294967295)
+    )
+    with mailbox_on(OPENED + b"A3 OK\r\n", Heard(b"FETCH"), lies + b"A4 OK\r\n") as mailbox:
+        read = [
+            (each.key, b"".join(each.chunks)) for each in mailbox.read([b"3"]) if isinstance(each, Message)
+        ]
+    assert read == [(b"3", b"abc")]
+
+
+def test_uids_for_uploads_that_cannot_be() -> None:
+    """An answer that names more UIDs than messages, or another mailbox's, tells nothing of where they are."""
+    for code in (b"APPENDUID 7 1:4294967295", b"APPENDUID 8 11", b"APPENDUID 7"):
+        steps: list[Step] = [
+            OPENED + b"A3 OK\r\n",
+            Heard(b"of text\r\n\r\n"),
+            b"A4 OK [" + code + b"] done\r\n",
+        ]
+        with mailbox_on(*steps) as mailbox:
+            answers = list(mailbox.add([message(body())]))
+        assert answers == []  # it is uncertain; the next run finds it
+
+
+def test_full_account() -> None:
+    """A quota ends the work on this mailbox and is told as one."""
+    steps = (OPENED + b"A3 OK\r\n", Heard(b"APPEND"), b"A4 NO [OVERQUOTA] full\r\n")
+    with mailbox_on(*steps) as mailbox, pytest.raises(MswatchError, match="full") as caught:
+        list(mailbox.add([message(body())]))
+    assert "delete something" in caught.value.fix
+
+
+def test_message_that_is_too_big() -> None:
+    """A message that the server does not take is told, and is no reason to stop."""
+    with mailbox_on(OPENED + b"A3 OK\r\n", Heard(b"APPEND"), b"A4 NO [TOOBIG] no\r\n") as mailbox:
+        (answer,) = mailbox.add([message(body())])
+    assert isinstance(answer, NotAdded)
+    assert "too big" in answer.reason
