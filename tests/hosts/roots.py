@@ -26,8 +26,11 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PACKAGES = (
     *("systemd", "systemd-sysv", "libpam-systemd", "dbus", "dbus-user-session"),
     *("python3", "python3-sdnotify", "python3-systemd", "isync", "man-db", "procps"),
+    *("openssh-client", "openssh-server", "dovecot-imapd", "iproute2"),
 )
 USER, UID = "alice", 1000
+# Servers that run only where a test starts them.
+SERVERS = ("ssh.service", "ssh.socket", "dovecot.service", "dovecot.socket")
 # What would run at a time that no test chooses.
 TIMERS = (
     "apt-daily.timer",
@@ -50,8 +53,10 @@ def _customise(root: Path) -> None:
     )
     for copied in ("etc/hostname", "etc/resolv.conf"):  # mmdebstrap takes them from this machine
         (root / copied).unlink(missing_ok=True)
-    for timer in TIMERS:
-        (root / "etc/systemd/system" / timer).symlink_to("/dev/null")
+    for unit in (*TIMERS, *SERVERS):
+        masked = root / "etc/systemd/system" / unit
+        masked.unlink(missing_ok=True)
+        masked.symlink_to("/dev/null")
 
 
 def _place(suite: str) -> Path:

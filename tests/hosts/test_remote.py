@@ -1,0 +1,371 @@
+"""A laptop and a mail server on a cable: Dovecot and sshd there, mswatch and mbsync here, and their mishaps.
+
+After each mishap the same is demanded: both stores hold the same messages with the same flags, by their
+content, and mail goes both ways again.  MSWATCH_LONG=1 makes the random part last for half an hour.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.conftest import install
+from tests.hosts.machine import Json, Machine, Network
+from tests.hosts.roots import UID, USER, base_root
+from tests.servers.maildir import MaildirStore, make_message, messages, remove, set_flags
+from tests.servers.waiting import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.server]
+
+SUITE = "bookworm"
+HOME = f"/home/{USER}"
+UNIT = "mswatch@work.service"
+NOWHERE = ("lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "host0")
+DOVECOT = """
+disable_plaintext_auth = no
+ssl = no
+mail_location = maildir:~/Maildir
+passdb {
+  driver = static
+  args = password=secret
+}
+"""
+IMAP = "Host mail\nUser alice\nPass secret\nSSLType None\nAuthMechs LOGIN"
+TUNNEL = 'Tunnel "ssh -q mail exec /usr/lib/dovecot/imap"'
+MBSYNCRC = f"""FSync no
+Timeout 5
+
+IMAPStore far
+{{far}}
+
+MaildirStore near
+Path {HOME}/Mail/
+Inbox {HOME}/Mail/INBOX
+SubFolders Verbatim
+
+Channel work
+Near :near:
+Far :far:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+"""
+ACCOUNT = """
+base_delay = "100ms"
+inter_delay = "200ms"
+max_delay = "5s"
+[sync]
+with = "mbsync"
+idle_limit = 20
+[store.near]
+maildir = "~/Mail"
+layout = "nested"
+[store.far]
+ssh = "mail"
+maildir = "~/Maildir"
+"""
+QUICK = "ask_every = 2\nanswer_limit = 2\n"  # for links that are cut
+NUMBERS = itertools.count(1)
+
+
+class Pair:
+    """The two machines, and the account on the first of them."""
+
+    def __init__(self, laptop: Machine, server: Machine, cable: Network) -> None:
+        self.laptop = laptop
+        self.server = server
+        self.cable = cable
+
+    def set_up(self) -> None:
+        """Make the server one, and let the laptop's user log in there."""
+        server, laptop = self.server, self.laptop
+        server.path("/etc/dovecot/local.conf").write_text(DOVECOT)
+        for unit in ("ssh.service", "dovecot.service"):
+            server.path(f"/etc/systemd/system/{unit}").unlink()
+        server.run("root", "systemctl", "daemon-reload")
+        server.run("root", "systemctl", "enable", "--now", "ssh.service", "dovecot.service")
+        laptop.run(USER, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{HOME}/.ssh/id_ed25519")
+        server.write(f"{HOME}/.ssh/authorized_keys", laptop.run(USER, "cat", f"{HOME}/.ssh/id_ed25519.pub"))
+        host_key = server.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        laptop.write(f"{HOME}/.ssh/known_hosts", f"mail {host_key}")
+        hosts = laptop.path("/etc/hosts")
+        hosts.write_text(f"127.0.0.1 localhost\n{self.cable.addresses[1]} mail\n")
+
+    def start(self, far: str = IMAP, more: str = QUICK) -> None:
+        """Begin anew with empty stores, and return when both are watched."""
+        self.connect()
+        self.laptop.result(USER, "systemctl", "--user", "stop", UNIT)
+        self.laptop.run(USER, "rm", "-rf", f"{HOME}/Mail")
+        self.server.run(USER, "rm", "-rf", f"{HOME}/Maildir")
+        parts = ("cur", "new", "tmp")
+        self.laptop.run(USER, "mkdir", "-p", *(f"{HOME}/Mail/INBOX/{part}" for part in parts))
+        self.server.run(USER, "mkdir", "-p", *(f"{HOME}/Maildir/{part}" for part in parts))
+        self.laptop.write(f"{HOME}/.mbsyncrc", MBSYNCRC.format(far=far))
+        self.laptop.write(f"{HOME}/.config/mswatch/work.toml", ACCOUNT + more)
+        self.cursor = self.laptop.cursor()
+        self.laptop.systemctl_user("start", UNIT)
+        self.expect(lambda record: record["MESSAGE"] == "Watching mailstores")
+
+    def expect(self, is_it: Callable[[Json], bool], deadline_s: float = 60.0) -> Json:
+        """Wait for a record after the last one that was expected."""
+        record = self.laptop.wait_for_record(is_it, "-u", "mswatch", after=self.cursor, deadline_s=deadline_s)
+        self.cursor = record["__CURSOR"]
+        return record
+
+    def expect_told(self, text: str, deadline_s: float = 60.0) -> None:
+        """Wait for a record that holds a text."""
+        self.expect(lambda record: text in record["MESSAGE"], deadline_s)
+
+    # What is in the stores.
+
+    @property
+    def near(self) -> Path:
+        """The INBOX of the laptop."""
+        return self.laptop.path(f"{HOME}/Mail/INBOX")
+
+    @property
+    def far(self) -> Path:
+        """The INBOX of the server."""
+        return self.server.path(f"{HOME}/Maildir")
+
+    def deliver(self, inbox: Path) -> None:
+        """Deliver a message, as the user."""
+        name = f"{time.time_ns()}.{next(NUMBERS)}.test"
+        written = inbox / "tmp" / name
+        written.write_bytes(make_message(name))
+        os.chown(written, UID, UID)
+        written.rename(inbox / "new" / name)
+
+    def act_on_any(self, act: Callable[[Path], object]) -> None:
+        """Do something to some message at the laptop, if there is one; it may be renamed meanwhile."""
+        if found := messages(self.near):
+            with suppress(OSError):
+                act(random.choice(found))
+
+    def is_equal(self) -> bool:
+        """Tell whether both stores hold the same."""
+        near = MaildirStore(self.laptop.path(f"{HOME}/Mail"), "nested")
+        far = MaildirStore(self.server.path(f"{HOME}/Maildir"))
+        with suppress(OSError):  # a message is renamed just now
+            return near.contents() == far.contents()
+        return False
+
+    def check_in_step(self, deadline_s: float = 90.0) -> None:
+        """Demand that mail goes both ways, and that both stores hold the same then."""
+        before = len(messages(self.near))
+        self.deliver(self.far)
+        self.deliver(self.near)
+        wait_until(
+            lambda: self.is_equal() and len(messages(self.near)) >= min(before, 2) + 1,
+            "both stores hold the same",
+            deadline_s,
+        )
+
+    # What befalls them.
+
+    def connect(self) -> None:
+        """Undo all that was done to the cable."""
+        self.cable.connect()
+        self.server_hears(True)
+
+    def server_hears(self, hears: bool) -> None:
+        """Have the packets in both directions go nowhere, of which nobody is told; or not any more."""
+        for end, peer in zip(self.cable.ends, reversed(self.cable.addresses), strict=True):
+            words = ("replace", peer, *NOWHERE) if not hears else ("delete", peer, "dev", "host0")
+            ip(end, "neighbour", *words)
+
+    def helpers(self) -> list[str]:
+        """Return the processes of helpers at the server."""
+        printed = self.server.run("root", "ps", "-C", "python3", "-o", "pid,args", "--no-headers")
+        return [line for line in printed.splitlines() if "iter(lambda" in line]
+
+
+def ip(end: str, *words: str) -> None:
+    """Change the network at an end; what is so already is no error."""
+    subprocess.run(("ip", "-n", end, *words), capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def machines(packages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two machines on a cable, with our packages on the laptop only."""
+    directory = tmp_path_factory.mktemp("remote")
+    with (
+        Network(f"r{os.getpid()}") as cable,
+        Machine(base_root(SUITE), directory / "laptop", "laptop", cable.ends[0]) as laptop,
+        Machine(base_root(SUITE), directory / "server", "server", cable.ends[1]) as server,
+    ):
+        install(laptop, packages)
+        pair = Pair(laptop, server, cable)
+        pair.set_up()
+        yield pair
+
+
+@pytest.fixture
+def pair(machines: Pair) -> Iterator[Pair]:
+    """The two machines, with the cable plugged in after the test as before."""
+    yield machines
+    machines.connect()
+    machines.laptop.result(USER, "systemctl", "--user", "stop", UNIT)
+
+
+@pytest.mark.parametrize("far", [IMAP, TUNNEL], ids=["imap", "tunnel"])
+def test_mail_goes_both_ways(pair: Pair, far: str) -> None:
+    """Deliveries, flags and deletions on either side are on both, and nothing is installed at the server."""
+    pair.start(far)
+    pair.check_in_step()
+    pair.act_on_any(lambda message: set_flags(message, "FS"))
+    wait_until(lambda: pair.is_equal() and any("FS" in m.name for m in messages(pair.far)), "flags", 30)
+    pair.act_on_any(remove)
+    wait_until(lambda: pair.is_equal() and len(messages(pair.far)) == 1, "the deletion", 30)
+
+    assert pair.server.result(USER, "sh", "-c", "command -v watch_maildirs").returncode != 0
+    assert len(pair.helpers()) == 1
+    pair.laptop.systemctl_user("stop", UNIT)
+    wait_until(lambda: pair.helpers() == [], "the helper is gone", 10)
+
+
+def test_a_link_that_is_dead_for_long(pair: Pair) -> None:
+    """With packets dropped and nobody told, both ends notice within the stated times, and it comes back."""
+    pair.start()
+    pair.check_in_step()
+    began = time.monotonic()
+    pair.server_hears(False)
+    pair.expect_told("Error: far watcher gave no answer within 2 s")
+    assert time.monotonic() - began < 20  # ask_every and answer_limit, on a busy machine
+    wait_until(lambda: pair.helpers() == [], "the helper is gone", 30)
+    pair.deliver(pair.far)
+    pair.deliver(pair.near)
+    pair.server_hears(True)
+
+    pair.expect_told("The far watcher is watching again")
+    pair.check_in_step()
+
+
+def test_a_link_that_is_dead_for_a_moment(pair: Pair) -> None:
+    """A short outage ends no connection, and what happened in it is told after it."""
+    pair.start(more="")
+    pair.check_in_step()
+    before = pair.helpers()
+    pair.server_hears(False)
+    pair.deliver(pair.far)
+    pair.server_hears(True)
+
+    pair.check_in_step()
+    assert pair.helpers() == before
+
+
+def test_ssh_notices_a_dead_link_too(pair: Pair) -> None:
+    """A command of the user's cannot be asked; ssh itself ends then, and is started again."""
+    alive = 'ssh_command = ["ssh", "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=1"]\n'
+    pair.start(more=alive)
+    text = (ACCOUNT + alive).replace('maildir = "~/Maildir"', 'command = ["sh", "-c", "echo; exec cat"]')
+    pair.laptop.write(f"{HOME}/.config/mswatch/work.toml", text)
+    pair.laptop.systemctl_user("restart", UNIT)
+    pair.expect_told("Watching mailstores")
+    pair.server_hears(False)
+
+    pair.expect_told("far watcher ended: the connection to mail is dead")
+    pair.server_hears(True)
+    pair.expect_told("The far watcher is watching again")
+
+
+def test_another_address(pair: Pair) -> None:
+    """When the laptop's address changes, the watcher is asked at once, though its turn is in an hour."""
+    pair.start(more='ask_every = "1h"\nanswer_limit = 2\n')
+    pair.check_in_step()
+    near, _ = pair.cable.ends
+    ip(near, "address", "add", "192.0.2.77/24", "dev", "host0")
+    ip(near, "address", "delete", f"{pair.cable.addresses[0]}/24", "dev", "host0")
+    ip(near, "address", "add", "192.0.2.77/24", "dev", "host0")
+    try:
+        pair.expect_told("Error: far watcher ", 30)
+        pair.expect_told("The far watcher is watching again", 30)
+        pair.check_in_step()
+    finally:
+        ip(near, "address", "add", f"{pair.cable.addresses[0]}/24", "dev", "host0")
+        ip(near, "address", "delete", "192.0.2.77/24", "dev", "host0")
+        ip(near, "address", "add", f"{pair.cable.addresses[0]}/24", "dev", "host0")
+
+
+def test_a_server_that_is_away(pair: Pair) -> None:
+    """While the server boots there is a line for each cause and not for each try; and it comes back."""
+    pair.start()
+    pair.check_in_step()
+    start = pair.cursor
+    pair.server.reboot()
+    pair.server_hears(True)
+
+    pair.expect_told("The far watcher is watching again", 90)
+    pair.check_in_step()
+    records = pair.laptop.journal("-u", "mswatch", after=start)
+    lost = [record["MESSAGE"] for record in records if record.get("CODE_FUNC") == "WATCHER_LOST"]
+    assert len(lost) == len(set(lost))
+
+
+def test_sshd_is_restarted(pair: Pair) -> None:
+    """When the server's sshd is restarted and all its connections are ended, watching begins anew."""
+    pair.start()
+    pair.check_in_step()
+    pair.server.run("root", "systemctl", "restart", "ssh.service")
+    pair.server.run("root", "sh", "-c", "kill -9 $(pgrep -f 'sshd: alice@notty')")
+
+    pair.expect_told("The far watcher is watching again")
+    wait_until(lambda: len(pair.helpers()) == 1, "one helper is there", 20)
+    pair.check_in_step()
+
+
+def test_a_full_disk(pair: Pair) -> None:
+    """With no room at the server runs fail and are tried again; nothing is lost."""
+    pair.start()
+    pair.check_in_step()
+    pair.laptop.systemctl_user("stop", UNIT)
+    mount = ("mount", "-t", "tmpfs", "-o", f"size=256k,uid={UID},mode=700", "tmpfs", f"{HOME}/Maildir")
+    pair.server.run("root", "sh", "-ec", f"cp -a {HOME}/Maildir /root/kept; {' '.join(mount)}")
+    pair.server.run("root", "sh", "-ec", f"cp -a /root/kept/. {HOME}/Maildir/")
+    try:
+        pair.server.result("root", "sh", "-c", f"cat /dev/zero >{HOME}/Maildir/filling")
+        pair.laptop.systemctl_user("start", UNIT)
+        pair.deliver(pair.near)
+        pair.expect_told("Sync errored")
+        pair.server.run("root", "rm", f"{HOME}/Maildir/filling")
+        pair.check_in_step()
+    finally:
+        pair.laptop.systemctl_user("stop", UNIT)
+        pair.server.run("root", "sh", "-ec", f"umount -l {HOME}/Maildir; rm -rf /root/kept")
+
+
+def test_anything_at_random(pair: Pair) -> None:
+    """Mail comes and goes while the link and its ends do what they like; in the end all is equal."""
+    seed = random.SystemRandom().randrange(10**6)
+    random.seed(seed)
+    print(f"seed {seed}")
+    pair.start()
+    kill = "kill -9 $(pgrep -f 'sshd: alice@notty')"
+    acts: list[Callable[[], object]] = [
+        *[lambda: pair.deliver(pair.far)] * 4,
+        *[lambda: pair.deliver(pair.near)] * 4,
+        *[lambda: pair.act_on_any(lambda message: set_flags(message, "S"))] * 2,
+        lambda: pair.act_on_any(remove),
+        lambda: pair.server_hears(False),
+        *[pair.connect] * 2,
+        pair.cable.cut,
+        lambda: pair.server.result("root", "sh", "-c", kill),
+        lambda: pair.laptop.result(USER, "pkill", "-KILL", "-x", "ssh"),
+        lambda: pair.laptop.result(USER, "systemctl", "--user", "restart", UNIT),
+        lambda: pair.server.result("root", "systemctl", "restart", "dovecot.service"),
+    ]
+    end = time.monotonic() + (1800 if os.environ.get("MSWATCH_LONG") else 20)
+    while time.monotonic() < end:
+        random.choice(acts)()
+    pair.connect()
+
+    pair.check_in_step(120)
