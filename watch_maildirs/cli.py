@@ -14,6 +14,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from watch_maildirs import __version__
 from watch_maildirs.loop import Loop, complain
+from watch_maildirs.mounts import shared_file_system
 from watch_maildirs.naming import LAYOUTS, MAILDIR_PLUS_PLUS, MBOX
 from watch_maildirs.poll import DEFAULT_INTERVAL_S, Polling
 from watch_maildirs.protocol import Long, Plain
@@ -103,7 +104,7 @@ def run(arguments: List[str], fallback_interval_s: float = DEFAULT_INTERVAL_S) -
         if error.errno not in _MAY_COME:
             complain('cannot wait for "{}": {}'.format(options.base, error.strerror))
             return EXIT_UNAVAILABLE
-    eyes, form = _open_eyes(options.poll_s, fallback_interval_s), Long() if options.is_long else Plain()
+    eyes, form = _open_eyes(options, fallback_interval_s), Long() if options.is_long else Plain()
     questions = Questions(time.monotonic(), options.answer_s) if options.until_eof else None
     tree = Tree(eyes, options.base, options.layout, options.inbox)
     Loop(eyes, tree, form, options.base, questions).run()
@@ -172,10 +173,14 @@ def _interval(option: str, text: str) -> float:
     return seconds
 
 
-def _open_eyes(poll_s: Optional[float], fallback_interval_s: float) -> Polling:
+def _open_eyes(options: Options, fallback_interval_s: float) -> Polling:
     now = time.monotonic()
-    if poll_s is not None:
-        return Polling(poll_s, now, "--poll asks for it")
+    if options.poll_s is not None:
+        return Polling(options.poll_s, now, "--poll asks for it")
+    shared = shared_file_system(options.base)
+    if shared:
+        reason = "no kernel tells what other machines do on {}; watch where its disks are".format(shared)
+        return Polling(fallback_interval_s, now, reason)
     try:
         from watch_maildirs.watch import Inotify
     except ImportError:

@@ -326,26 +326,6 @@ def test_sshd_is_restarted(pair: Pair) -> None:
     pair.check_in_step()
 
 
-def test_a_full_disk(pair: Pair) -> None:
-    """What the server has no room for stays here, as mbsync says, and is there once there is some."""
-    pair.start()
-    pair.check_in_step()
-    pair.laptop.systemctl_user("stop", UNIT)
-    mount = ("mount", "-t", "tmpfs", "-o", f"size=256k,uid={UID},mode=700", "tmpfs", f"{HOME}/Maildir")
-    pair.server.run("root", "sh", "-ec", f"cp -a {HOME}/Maildir /root/kept; {' '.join(mount)}")
-    pair.server.run("root", "sh", "-ec", f"cp -a /root/kept/. {HOME}/Maildir/")
-    try:
-        pair.server.result("root", "sh", "-c", f"cat /dev/zero >{HOME}/Maildir/filling")
-        pair.laptop.systemctl_user("start", UNIT)
-        pair.deliver(pair.near)
-        pair.expect_told("refuses to store message")
-        pair.server.run("root", "rm", f"{HOME}/Maildir/filling")
-        pair.check_in_step()
-    finally:
-        pair.laptop.systemctl_user("stop", UNIT)
-        pair.server.run("root", "sh", "-ec", f"umount -l {HOME}/Maildir; rm -rf /root/kept")
-
-
 def test_anything_at_random(pair: Pair) -> None:
     """Mail comes and goes while the link and its ends do what they like; in the end all is equal."""
     seed = random.SystemRandom().randrange(10**6)

@@ -1,9 +1,8 @@
-"""The package runs on Python 3.6, alone, and is small enough to be sent."""
+"""The package runs on Python 3.6, alone.  How small it is when it is sent: tests/watchers/test_ssh.py."""
 
 import ast
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -64,8 +63,3 @@ sys.exit(run(["--maildir", "/nonexistent/Maildir", "--long", "--stdin-eof"]))
     assert ended.stdout.startswith(b"\n\tnote\t")
     assert b"inotify_simple is not installed" in ended.stdout
     assert ended.returncode == 0
-
-
-def test_small() -> None:
-    """All sources together, compressed, are less than a packet or two more than 20 kB."""
-    assert len(zlib.compress(b"".join(file.read_bytes() for file in FILES), 9)) < 24_000
