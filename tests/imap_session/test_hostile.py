@@ -17,10 +17,12 @@ from mswatch.imap_session.session import RefusedError, Session
 from mswatch.imap_session.settings import Login, Server
 from tests.imap_session.scripted import DEAF, GREETING, SILENT, Heard, Step, scripted
 from tests.servers.certificates import make_certificates
+from tests.servers.waiting import DEADLINE_S
 
 IN = b"A1 OK [CAPABILITY IMAP4rev1 LITERAL+] in\r\n"
 LOGIN_LINE = Heard(b"A1 AUTHENTICATE PLAIN AGEAc2VjcmV0\r\n")
-SHORT_S = 0.5
+SHORT_S = 0.5  # where nothing but silence is waited for
+LOGGED_IN_S = 3.0  # where it comes after a login
 
 
 @pytest.fixture
@@ -52,8 +54,9 @@ def test_login_with_a_broken_server(
     login: Login, steps: list[Step], error: type[MswatchError], says: str
 ) -> None:
     """Whatever a server does instead of letting us in, we learn of it in time."""
+    timeout_s = SHORT_S if error is TemporaryError else DEADLINE_S
     with scripted(*steps) as server, pytest.raises(error, match=says) as caught:
-        log_in(server.server(SHORT_S), login)
+        log_in(server.server(timeout_s), login)
     assert "secret" not in str(caught.value)
 
 
@@ -135,7 +138,7 @@ def test_server_that_stops_reading(login: Login) -> None:
     talk = b"* 1 EXISTS\r\n" * 100_000
     with (
         scripted(GREETING, LOGIN_LINE, IN, Heard(b"APPEND"), talk, DEAF) as server,
-        log_in(server.server(SHORT_S), login) as session,
+        log_in(server.server(LOGGED_IN_S), login) as session,
         pytest.raises(TemporaryError, match="silent for"),
     ):
         list(upload(session, 50_000_000))
@@ -161,7 +164,7 @@ def test_tunnel_that_fails(login: Login) -> None:
 def test_tunnel_that_does_not_end(login: Login, tmp_path: Path) -> None:
     """A command that does not care for the end of its input is ended with what it started."""
     script = f"trap '' TERM HUP; echo $$ > {tmp_path}/pid; echo '* PREAUTH hi [x]'; sleep 1000; sleep 1000"
-    server = Server(tunnel=("sh", "-c", script), timeout_s=SHORT_S)
+    server = Server(tunnel=("sh", "-c", script), timeout_s=LOGGED_IN_S)
     with pytest.raises(TemporaryError, match="silent for"):  # it does not answer CAPABILITY
         log_in(server, login)
     pid = int((tmp_path / "pid").read_text())
