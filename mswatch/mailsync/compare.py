@@ -32,7 +32,6 @@ class Difference:
 
     rows: dict[int, Seen] = field(default_factory=dict)
     new: dict[Side, dict[Key, Flags]] = field(default_factory=dict)
-    total: int = 0  # rows that both sides had
 
     def gone(self, side: Side) -> list[Key]:
         """Return the keys that a side had and a scan did not find."""
@@ -62,10 +61,8 @@ def compare(raw_rows: Sequence[RawRow], scans: dict[Side, Scan]) -> Difference:
         far_was = None if far_text is None else from_text(far_text)
         near_now = near_was if near_key is None or near.quiet else near.take(near_key, near_was)
         far_now = far_was if far_key is None or far.quiet else far.take(far_key, far_was)
-        if near_key is not None and far_key is not None:
-            difference.total += 1
-            if near_now == near_was and far_now == far_was:
-                continue
+        if None not in (near_key, far_key) and near_now == near_was and far_now == far_was:
+            continue
         row = Row(number, near_key, far_key, near_was, far_was)
         difference.rows[number] = Seen(row, near_now, far_now)
     difference.new = {"near": near.rest(), "far": far.rest()}

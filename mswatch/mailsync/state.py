@@ -45,7 +45,8 @@ CREATE TABLE message (
     near_flags TEXT, far_flags TEXT,
     digest BLOB
 );
-CREATE INDEX message_mailbox ON message (mailbox);
+CREATE INDEX message_near ON message (mailbox, near);
+CREATE INDEX message_far ON message (mailbox, far);
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
 """
 
@@ -204,6 +205,21 @@ class State:
         """Return the messages of a mailbox as they are stored, for who must be quick."""
         query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
         return self._database.execute(query, (mailbox.id,)).fetchall()
+
+    def raw_rows_of(
+        self, mailbox: MailboxRow, near: Iterable[Key], far: Iterable[Key]
+    ) -> list[tuple[int, Key | None, Key | None, str | None, str | None]]:
+        """Return those of the rows that have one of these keys."""
+        found = {}
+        for column, keys in (("near", near), ("far", far)):
+            query = (
+                "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - a column of ours
+                f" WHERE mailbox = ? AND {column} = ?"
+            )
+            for key in keys:
+                for row in self._database.execute(query, (mailbox.id, key)):
+                    found[row[0]] = row
+        return list(found.values())
 
     def is_empty(self, mailbox: MailboxRow) -> bool:
         """Tell whether nothing is remembered of any message of a mailbox."""

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from mswatch.mailsync import pairing
 from mswatch.mailsync.boxes import Boxes
-from mswatch.mailsync.compare import Difference, Seen, compare
+from mswatch.mailsync.compare import Difference, RawRow, Seen, compare
 from mswatch.mailsync.decide import (
     SIDES,
     Action,
@@ -118,10 +118,17 @@ class Work:
             for side in SIDES
         }
         self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
-        self.difference = compare(self._state.raw_rows(self.row), scans)
+        self.difference = compare(self._rows_for(scans), scans)
         self._make_certain()
         if intentions:
             self._resume(intentions)
+
+    def _rows_for(self, scans: dict[Side, Scan]) -> list[RawRow]:
+        """Return the rows that scans have to be compared with: few, if they tell only what is different."""
+        keys = {side: {*scan.present, *scan.vanished} for side, scan in scans.items() if not scan.complete}
+        if len(keys) < len(SIDES) or sum(map(len, keys.values())) > BATCH:
+            return self._state.raw_rows(self.row)
+        return self._state.raw_rows_of(self.row, keys["near"], keys["far"])
 
     def _scan(self, side: Side, *, afresh: bool) -> Scan:
         seen = self.there[side]
@@ -238,7 +245,7 @@ class Work:
         """
         for side in SIDES:
             for each in self._unread[side]:
-                if not self.difference.total:
+                if self._state.is_empty(self.row):
                     raise MailboxError(
                         f"{each.reason}, so that its partner cannot be found", "make it readable"
                     )
@@ -277,7 +284,6 @@ class Work:
             self._context.listener.advance(0)
         for near_key, far_key in pairs:
             del new["near"][near_key], new["far"][far_key]
-        self.difference.total += len(pairs)
 
     def _agree(self, agreements: Sequence[tuple[Seen, Agree]]) -> None:
         for batch in _batches(agreements):
@@ -358,15 +364,14 @@ class Work:
 
     def remove(self, trashes: set[str]) -> None:
         """Remove what was deleted on the other side; add the mailboxes that messages were moved to."""
+        had = self._state.count(self.row) if any(self._removals.values()) else 0
         for side in SIDES:
             removals = self._removals[side]
             if not removals:
                 continue
             deletions = sum(_is_deletion(seen, action) for seen, action in removals)
             options = self._context.options
-            refusal = judge_mailbox(
-                other(side), self.name, self.difference.total, deletions, options.largest_share
-            )
+            refusal = judge_mailbox(other(side), self.name, had, deletions, options.largest_share)
             if refusal is not None and not options.believe:
                 self._context.outcome.refused.append(refusal)
                 self.unsettled = True
@@ -467,7 +472,6 @@ class Work:
             self._state.save_rows([moved.row], self.row)
         self._touched.add(other(side))
         self.difference.rows[moved.row.id] = moved
-        self.difference.total += 1
 
     def leave_alone(self, side: Side, key: Key) -> None:
         """A message of which it is not known yet what became of its partner: the next run pairs them."""
