@@ -34,8 +34,8 @@ REST_S = 3.2
 ACCOUNT = (
     '[store.near]\nmaildir = "near"\nlayout = "nested"\n[store.far]\nmaildir = "far"\nlayout = "nested"\n'
 )
-# Started from a small process, because what a process held before it became another program counts as held by it:
-# less than the 9 MiB of this one cannot be told.
+# Started from a small process, because what a process held before it became another program counts as
+# held by it: less than the 9 MiB of this one cannot be told.
 LAUNCHER = """
 import os, sys, time
 began = time.monotonic()

@@ -444,7 +444,6 @@ class _MaildirMailbox(Mailbox):
             raise failure
 
     def _write(self, message: Message, path: bytes) -> None:
-        _remove_quietly(os.unlink, path)  # of a run that was killed
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             for chunk in message.chunks:
