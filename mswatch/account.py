@@ -92,6 +92,14 @@ class Sync:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """What is started after runs, with the names of their mailboxes in its environment."""
+
+    command: tuple[str, ...]
+    limit_s: float = 300.0
+
+
+@dataclass(frozen=True)
 class Account:
     """Everything that is configured for ``mswatch@NAME``."""
 
@@ -100,3 +108,4 @@ class Account:
     stores: tuple[Store, Store]
     sync: Sync
     policy: Policy
+    hook: Hook | None = None

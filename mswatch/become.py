@@ -36,7 +36,7 @@ def become(role: str, instance: str) -> int:
         OSError: the command cannot be started.
     """
     account, _, name = unescape(instance).partition(":")
-    if role not in ("watcher", "run") or "/" in account:
+    if role not in ("watcher", "run", "hook") or "/" in account:
         raise UsageError(f"cannot become {role!r} of {instance!r}", "units do this, not people")
     near_in, far_in = os.pipe()
     far_out, near_out = os.pipe()

@@ -167,6 +167,20 @@ RUN_UNSEEN = Message(
     "The syncer reports no progress: it is a static program, or the shim is not installed. It is told once.",
     "Nothing; hard_cap still ends a run that hangs.",
 )
+HOOK_OUTPUT = Message(
+    "HOOK_OUTPUT",
+    "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c1e",
+    Priority.INFO,
+    "A line that the hook printed.",
+)
+HOOK_FAILED = Message(
+    "HOOK_FAILED",
+    "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c1f",
+    Priority.WARNING,
+    "The hook failed, could not be started, or took longer than its limit. Mail is in step nevertheless, "
+    "and the next run is followed by the hook again.",
+    "Run the command of [hook] by hand.",
+)
 LIMITS_FAILED = Message(
     "LIMITS_FAILED",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c18",

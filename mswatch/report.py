@@ -30,6 +30,8 @@ def report(account: Json, now: float) -> Iterator[str]:
     yield f"  runs: {runs['succeeded']} succeeded, {runs['failed']} failed; {_next(account, now)}"
     if running is not None:
         yield f"  running: {_names(running['mailboxes'])}, for {_span(now - running['since'])}"
+    if error := account["hook"]["error"]:
+        yield f"  hook: {show(error)}"
     yield f"  all mailboxes: {_target(account['everything'], now)}"
     for mailbox, target in account["mailboxes"].items():
         yield f"  {show(mailbox)}: {_target(target, now)}"

@@ -20,7 +20,7 @@ from mswatch.instances import escape
 from mswatch.paths import home
 
 SYSTEM_UNITS = (Path("/usr/lib/systemd/user"), Path("/usr/local/lib/systemd/user"), Path("/etc/systemd/user"))
-NAMES = ("mswatch@.service", "mswatch-watch@.service", "mswatch-sync@.service")
+NAMES = ("mswatch@.service", "mswatch-watch@.service", "mswatch-sync@.service", "mswatch-hook@.service")
 _PERSISTENT_JOURNAL = Path("/var/log/journal")
 
 

@@ -14,7 +14,11 @@ Keys = tuple[str, ...]
 
 
 def make_policy(
-    values: Mapping[str, Any], stores: tuple[str, str], watchers: tuple[WatcherLimits, ...] = ()
+    values: Mapping[str, Any],
+    stores: tuple[str, str],
+    watchers: tuple[WatcherLimits, ...] = (),
+    *,
+    hook: bool = False,
 ) -> Policy:
     """Put together the policy of an account whose values are checked."""
     return Policy(
@@ -27,6 +31,7 @@ def make_policy(
         ignore=values["ignore"],
         only=values["only"],
         watchers=watchers,
+        hook=hook,
     )
 
 

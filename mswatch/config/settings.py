@@ -15,8 +15,8 @@ from mswatch.config import values
 from mswatch.config.values import Kind
 from mswatch.names import NameForm
 
-# Where a setting stands: at the top of the file, in [sync], or in one of the two [store.NAME] tables.
-TOP, SYNC, STORE = "", "sync", "store"
+# Where a setting stands: at the top of the file, in [sync], [hook], or one of the two [store.NAME] tables.
+TOP, SYNC, STORE, HOOK = "", "sync", "store", "hook"
 
 
 @dataclass(frozen=True)
@@ -482,6 +482,26 @@ SETTINGS = (
         default=10.0,
         default_text='"10s"',
         sample={"store.server": '# "10s"'},
+    ),
+    Setting(
+        HOOK,
+        "command",
+        values.COMMAND,
+        "A program to start after each run that succeeded, to index the mail, say, or to tell you of it. "
+        "MSWATCH_MAILBOXES in its environment holds the names of the mailboxes, one on a line, and is empty "
+        "after a run for all; MSWATCH_ACCOUNT names the account. Runs do not wait for it; what runs finish "
+        "meanwhile is for its next start.",
+        default_text="none",
+        sample={HOOK: '# ["notmuch", "new"]'},
+    ),
+    Setting(
+        HOOK,
+        "limit",
+        values.DELAY,
+        "How long it may take before it is ended. 0: for ever.",
+        default=300.0,
+        default_text='"5m"',
+        sample={HOOK: '# "5m"'},
     ),
 )
 

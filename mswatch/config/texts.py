@@ -5,11 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from mswatch.config.settings import SETTINGS, STORE, SYNC, TOP, Setting, default_text, settings_of
+from mswatch.config.settings import HOOK, SETTINGS, STORE, SYNC, TOP, Setting, default_text, settings_of
 
 WIDTH = 78
-_TABLES = (TOP, "sync", "store.local", "store.server")
-_HEADINGS = {TOP: "At the top of the file", SYNC: "In [sync]", STORE: "In each [store.NAME]"}
+_TABLES = (TOP, "sync", "store.local", "store.server", "hook")
+_HEADINGS = {
+    TOP: "At the top of the file",
+    SYNC: "In [sync]",
+    STORE: "In each [store.NAME]",
+    HOOK: "In [hook]",
+}
 _INTRODUCTION = "An account of mswatch. A setting that is commented out shows an example, not its default."
 
 

@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mswatch.account import Account, Ssh, Store, Sync, SyncKind
+from mswatch.account import Account, Hook, Ssh, Store, Sync, SyncKind
 from mswatch.config import toml_text
 from mswatch.config.naming import NAME_ALLOWED, is_name
 from mswatch.config.policies import check_delays, make_policy
 from mswatch.config.problems import Problems, nearest
-from mswatch.config.settings import DEFAULT_FORMS, STORE, SYNC, TOP, settings_of
+from mswatch.config.settings import DEFAULT_FORMS, HOOK, STORE, SYNC, TOP, settings_of
 from mswatch.config.toml_text import Document, Keys, NoTomlError
 from mswatch.config.values import UnfitError, found
 from mswatch.core.policy import WatcherLimits
@@ -62,14 +62,24 @@ class _Reader:
         data = dict(self._document.data)
         stores = self._stores(data.pop("store", None))
         sync = self._sync(data.pop("sync", None), stores, source)
-        top = self._table(TOP, (), data, also=("sync", "store"))
+        hook = self._hook(data.pop("hook", {}))
+        top = self._table(TOP, (), data, also=("sync", "store", "hook"))
         for key, message in check_delays(top, settings_of(TOP)):
             self._complain(key, message)
         self._problems.raise_if_any()
         if len(stores) != 2 or sync is None:
             raise AssertionError("an account without problems has two stores and a syncer")
-        policy = make_policy(top, (stores[0].name, stores[1].name), tuple(self._limits))
-        return Account(self._name, source, (stores[0], stores[1]), sync, policy)
+        policy = make_policy(
+            top, (stores[0].name, stores[1].name), tuple(self._limits), hook=hook is not None
+        )
+        return Account(self._name, source, (stores[0], stores[1]), sync, policy, hook)
+
+    def _hook(self, data: object) -> Hook | None:
+        if not isinstance(data, dict):
+            self._complain(("hook",), f"{found(data)}; allowed: a table")
+            return None
+        values = self._table(HOOK, ("hook",), data)
+        return Hook(values["command"], values["limit"]) if values["command"] else None
 
     def _complain(self, keys: Keys, message: str) -> None:
         shown = ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{show(key)}"' for key in keys)

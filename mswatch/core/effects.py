@@ -43,6 +43,18 @@ class StopRun:
 
 
 @dataclass(frozen=True)
+class StartHook:
+    """Start the hook; HookFinished follows.  ``mailboxes`` None: everything may be new."""
+
+    mailboxes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class StopHook:
+    """End the hook, by force if need be; HookFinished follows."""
+
+
+@dataclass(frozen=True)
 class AnswerRequest:
     """Tell whoever asked for a sync how it went."""
 
@@ -78,6 +90,8 @@ Effect = (
     | AskWatcher
     | StartRun
     | StopRun
+    | StartHook
+    | StopHook
     | AnswerRequest
     | AnnounceRestart
     | AnnounceReturn

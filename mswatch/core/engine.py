@@ -5,7 +5,8 @@ effects of both in order, and calls ``advance`` again not later than ``next_wake
 that is due at ``now``, and ``advance`` with nothing due changes nothing; so a record of the events and of the
 advances that had effects replays exactly (``transcript``).
 
-The rules of runs are in ``schedule``, the life of watchers in ``supervision``; here they meet:
+The rules of runs are in ``schedule``, those of hooks in ``hooks``, the life of watchers in ``supervision``;
+here they meet:
 
 * A watcher that has become ready owes a run for everything, because nobody told what changed before.
 * At the start INBOX goes first, alone, because it is what a person waits for.
@@ -22,7 +23,16 @@ from __future__ import annotations
 from random import Random
 
 from mswatch.core import events as ev
-from mswatch.core.effects import AnswerRequest, Effect, EndService, StartRun, StopRun
+from mswatch.core.effects import (
+    AnswerRequest,
+    Effect,
+    EndService,
+    StartHook,
+    StartRun,
+    StopHook,
+    StopRun,
+)
+from mswatch.core.hooks import Hooks
 from mswatch.core.policy import Policy
 from mswatch.core.schedule import EVERYTHING, Run, Schedule
 from mswatch.core.supervision import Input, State, Watcher
@@ -41,6 +51,7 @@ class Engine:
         self.policy = policy
         self.schedule = Schedule(policy)
         self.watchers = {store: Watcher(store) for store in policy.stores}
+        self.hooks = Hooks()
         self.poll_at: float | None = None
         self.hint_at: float | None = None
         self._hint_limit = 0.0  # the latest that it may be put off to
@@ -78,6 +89,9 @@ class Engine:
                 return self._watcher_ended(store, detail, now)
             case ev.RunFinished():
                 return self._run_finished(event, now)
+            case ev.HookFinished():
+                self.hooks.is_running = False
+                return []
             case ev.SyncRequested(request, mailboxes):
                 return self._requested(request, mailboxes, now)
             case ev.RequestDropped(request):
@@ -142,6 +156,8 @@ class Engine:
         success = event.result is ev.Result.SUCCESS
         if success:
             self.schedule.finish_success(now)
+            if self.policy.hook:
+                self.hooks.note(run.mailboxes)
         elif event.result in (ev.Result.CAPPED, ev.Result.INTERRUPTED):
             self.schedule.finish_unfinished(now, event.detail)
         else:
@@ -174,6 +190,8 @@ class Engine:
     def _policy_changed(self, policy: Policy, restart: tuple[str, ...], now: float) -> list[Effect]:
         period = self.policy.poll_period
         self.policy = self.schedule.policy = policy
+        if not policy.hook:
+            self.hooks.forget()
         if self.ending:
             return []
         if policy.poll_period != period and self.schedule.run is None:
@@ -201,6 +219,8 @@ class Engine:
         answers: list[Effect] = [AnswerRequest(request, False, _ENDING) for request in self._requests]
         self._requests.clear()
         stops: list[Effect] = [StopRun(run.number)] if run is not None else []
+        if self.hooks.is_running:
+            stops.append(StopHook())
         return answers + stops + self._each_watcher(Input.UNWANTED, now)
 
     # What is due.
@@ -213,7 +233,10 @@ class Engine:
         for watcher in self.watchers.values():
             if watcher.deadline is not None and watcher.deadline <= now:
                 effects += watcher.handle(Input.TIME_UP, now, self.policy)
-        return effects + self._start_run(now)
+        return effects + self._start_hook() + self._start_run(now)
+
+    def _start_hook(self) -> list[Effect]:
+        return [StartHook(self.hooks.start())] if self.hooks.is_due else []
 
     def _start_run(self, now: float) -> list[Effect]:
         self._note_starting()
@@ -246,7 +269,7 @@ class Engine:
 
     def _end(self) -> list[Effect]:
         down = all(watcher.state is State.DOWN for watcher in self.watchers.values())
-        if self._ended or not down or self.schedule.run is not None:
+        if self._ended or not down or self.schedule.run is not None or self.hooks.is_running:
             return []
         self._ended = True
         return [EndService()]

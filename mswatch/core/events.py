@@ -72,6 +72,11 @@ class RunFinished:
 
 
 @dataclass(frozen=True)
+class HookFinished:
+    """The hook has ended, well or not, and nothing of it is alive any more."""
+
+
+@dataclass(frozen=True)
 class SyncRequested:
     """Somebody asks for a run now and waits for its outcome.  ``mailboxes`` None: all."""
 
@@ -117,6 +122,7 @@ Event = (
     | MailboxChanged
     | StoreChanged
     | RunFinished
+    | HookFinished
     | SyncRequested
     | RequestDropped
     | PolicyChanged

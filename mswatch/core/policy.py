@@ -42,6 +42,7 @@ class Policy:
     ignore: tuple[Pattern, ...] = ()
     only: tuple[Pattern, ...] = ()  # empty: all mailboxes
     watchers: tuple[WatcherLimits, ...] = ()  # of the stores with limits of their own
+    hook: bool = False  # runs are followed by one
 
     def inter_delay_of(self, mailbox: str) -> float:
         """Return the shortest time from the end of a mailbox's last run to the start of its next."""

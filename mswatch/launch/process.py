@@ -23,7 +23,7 @@ class Job:
 
     Attributes:
         role: a watcher lives on, and has a stdin pipe whose end tells it that the service is gone; a run
-            ends by itself.
+            and a hook end by themselves.
         name: which one of its role: the store's name.
         argv: program, searched in PATH, and arguments; no shell.
         on_stdout: called with what it prints, and with b"" at the end of that.
@@ -34,7 +34,7 @@ class Job:
         stdin: what a watcher reads first.
     """
 
-    role: Literal["watcher", "run"]
+    role: Literal["watcher", "run", "hook"]
     name: str
     argv: Words
     on_stdout: Reader

@@ -30,7 +30,11 @@ from mswatch.launch.process import CAPPED, HUNG, End, Job, end_of
 
 HANDOVER_LIMIT_S = 15.0
 SILENCE_S = 1.0  # a report of the shim stands for the second after it, in which it sends none
-_UNITS = {"watcher": "mswatch-watch@{account}:{name}.service", "run": "mswatch-sync@{account}.service"}
+_UNITS = {
+    "watcher": "mswatch-watch@{account}:{name}.service",
+    "run": "mswatch-sync@{account}.service",
+    "hook": "mswatch-hook@{account}.service",
+}
 _CLD_EXITED = 1
 
 
@@ -70,7 +74,7 @@ class UnitLauncher:
         Three descriptors are taken out of the list: our ends of its stdin, stdout and stderr.
         """
         unit = self._waiting.get((role, name))
-        if unit is None or len(descriptors) != 3:
+        if unit is None or unit.is_stopping or len(descriptors) != 3:
             return None
         del self._waiting[role, name]
         unit.attach(pid, [descriptors.pop(0) for _ in range(3)])
@@ -95,9 +99,9 @@ class Unit:
         self._attached: asyncio.Future[bool] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._stopping: asyncio.Task[None] | None = None
-        # A watcher of a service that was killed may still live, with pipes that nobody holds: it is replaced.
-        # A run of such a service would be joined; but we hold the run lock, so there is none.
-        verb = "restart" if job.role == "watcher" else "start"
+        # What a service that was killed left behind, with pipes that nobody holds, is replaced.  A run of
+        # such a service would be joined; but we hold the run lock, so there is none.
+        verb = "start" if job.role == "run" else "restart"
         self._starting = self._loop.create_task(self._systemctl(verb, name))
         self._overdue = self._loop.call_later(HANDOVER_LIMIT_S, self.stop)
 
@@ -106,11 +110,16 @@ class Unit:
         """The process, once it has handed its pipes over and as long as it lives."""
         return self._pid
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it shall end.  It starts all the same if the manager hears of that first."""
+        return self._stopping is not None
+
     def attach(self, pid: int, descriptors: list[int]) -> None:
         """Hold our ends of its pipes from now on."""
         self._overdue.cancel()
         stdin, out, err = descriptors
-        if self.job.role == "run":
+        if self.job.role != "watcher":
             os.close(stdin)
         else:
             self._stdin = PipeWriter(stdin)
@@ -160,7 +169,7 @@ class Unit:
     async def wait(self) -> End:
         """Return how the unit ended, when nothing of it is alive any more."""
         started = await self._starting
-        if started.status or self.job.role == "run":
+        if started.status or self.job.role != "watcher":
             self._not_attached()
         elif not self._attached.done():
             await self._watch_start_up_code()
@@ -173,7 +182,7 @@ class Unit:
         await self._gone
         if self._stopping is not None:
             await self._stopping
-        if self.job.role == "run" and started.status == 0:
+        if self.job.role != "watcher" and started.status == 0:
             return end_of(0)
         return await self._how_it_ended()
 

@@ -33,6 +33,7 @@ from mswatch.paths import runtime_directory, state_directory
 from mswatch.service.answering import Answering
 from mswatch.service.clock import now
 from mswatch.service.echoes import Listener
+from mswatch.service.hooking import Hooking
 from mswatch.service.network import NetworkListener
 from mswatch.service.running import Running
 from mswatch.service.sleep import SleepWatch
@@ -82,6 +83,7 @@ class Coordinator:
         self.engine = Engine(account.policy, seed)
         self.watchings = {store.name: self._watching(store) for store in account.stores}
         self.running: Running | None = None
+        self.hooking = Hooking(account.name, launcher, self.feed, log)
         self._answering = Answering(self)
         self._timer: asyncio.TimerHandle | None = None
         self._told_ready = self._told_watching = False
@@ -269,6 +271,11 @@ class Coordinator:
                 case ef.StopRun():
                     if self.running is not None:
                         self.running.stop()
+                case ef.StartHook(mailboxes):
+                    if self.account.hook is not None:
+                        self.hooking.start(self.account.hook, mailboxes)
+                case ef.StopHook():
+                    self.hooking.stop()
                 case ef.AnswerRequest(request, success, detail):
                     self._answering.answer(request, success=success, detail=detail)
                 case ef.AnnounceRestart(store, detail, delay_s):

@@ -60,6 +60,7 @@ def status(coordinator: Coordinator, now: float) -> Json:
             "failed": counters.failed,
         },
         "echoes": coordinator.echoes.count,
+        "hook": {"pid": coordinator.hooking.pid, "error": coordinator.hooking.error},
         "running": None
         if run is None
         else {

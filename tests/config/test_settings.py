@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mswatch.config import manual, sample, short_help
-from mswatch.config.settings import SETTINGS, STORE, SYNC, TOP, Setting, default_text
+from mswatch.config.settings import HOOK, SETTINGS, STORE, SYNC, TOP, Setting, default_text
 from mswatch.config.toml_account import read_toml
 from mswatch.config.toml_text import parse
 
@@ -20,7 +20,7 @@ each_setting = pytest.mark.parametrize(
 
 def manual_section(place: str) -> str:
     """Return the part of the manual about one place."""
-    heading = {TOP: "At the top", SYNC: "In [sync]", STORE: "In each"}[place]
+    heading = {TOP: "At the top", SYNC: "In [sync]", STORE: "In each", HOOK: "In [hook]"}[place]
     return manual().partition(f"### {heading}")[2].partition("###")[0]
 
 
@@ -35,7 +35,12 @@ def test_the_sample_is_a_usable_account() -> None:
 @each_setting
 def test_every_setting_is_in_the_sample(setting: Setting) -> None:
     """Each key stands in the sample at its place, and its example, also a commented one, is valid."""
-    tables = {TOP: (TOP,), SYNC: ("sync",), STORE: ("store.local", "store.server")}[setting.place]
+    tables = {
+        TOP: (TOP,),
+        SYNC: ("sync",),
+        STORE: ("store.local", "store.server"),
+        HOOK: ("hook",),
+    }[setting.place]
     assert setting.sample
     assert set(setting.sample) <= set(tables)
     for table, value in setting.sample.items():
@@ -57,7 +62,7 @@ def test_every_setting_is_in_the_manual_and_the_help(setting: Setting) -> None:
 def test_every_setting_is_parsed(setting: Setting) -> None:
     """A value of the wrong type is found at each key's place: nothing in the table is ignored."""
     rubbish = "1979-05-27"  # a date, which no setting takes
-    place = {TOP: "", SYNC: "[sync]\n", STORE: "[store.a]\n"}[setting.place]
+    place = {TOP: "", SYNC: "[sync]\n", STORE: "[store.a]\n", HOOK: "[hook]\n"}[setting.place]
     with pytest.raises(Exception, match=rf"{setting.key}: .*a date") as caught:
         read_toml(f"{place}{setting.key} = {rubbish}\n", "work", Path("work.toml"), HOME)
     assert setting.kind.allowed in str(caught.value)

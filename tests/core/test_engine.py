@@ -42,6 +42,8 @@ class World:
     urgent: set[str] = field(default_factory=set)
     record: list[str] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
+    hook: bool = False  # one runs
+    owed: set[str] = field(default_factory=set)  # what the hook is still to be told
     over: int = 0
 
     def tell(self, event: ev.Event) -> None:
@@ -81,7 +83,17 @@ class World:
                     self.asked[store] = question
                 case ef.AnswerRequest(request, success, _):
                     self.answer(request, success=success)
+                case ef.StartHook(mailboxes):
+                    assert self.policy.hook
+                    assert not self.hook
+                    assert not self.engine.ending
+                    assert self.owed.issuperset(mailboxes or ())
+                    self.hook = True
+                    self.owed -= set(MAILBOXES if mailboxes is None else mailboxes)
+                case ef.StopHook():
+                    assert self.hook
                 case ef.EndService():
+                    assert not self.hook
                     assert self.run is None
                     assert not self.watchers
                     self.over += 1
@@ -113,9 +125,16 @@ class World:
         if result is ev.Result.SUCCESS:
             for mailbox in covered:
                 self.in_step[mailbox] = self.run_started
+            self.owed.update(covered if self.policy.hook and not self.engine.ending else ())
         if run.mailboxes is not None:
             self.ended.update(dict.fromkeys(run.mailboxes, self.now))
         self.tell(ev.RunFinished(run.run, result, "" if result is ev.Result.SUCCESS else "it failed"))
+
+    def end_hook(self) -> None:
+        """Let the hook end."""
+        if self.hook:
+            self.hook = False
+            self.tell(ev.HookFinished())
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, waking the engine when it wants to be."""
@@ -133,7 +152,7 @@ class World:
 
 
 POLICIES = st.builds(
-    lambda base, extra, slow, longest, poll, ignored, watchers: Policy(
+    lambda base, extra, slow, longest, poll, ignored, watchers, hook: Policy(
         stores=STORES,
         base_delay=base,
         inter_delay=base + extra,
@@ -142,6 +161,7 @@ POLICIES = st.builds(
         inter_delays=((Pattern("slow"), base + slow),),
         ignore=(Pattern("INBOX"),) if ignored else (),
         watchers=watchers,
+        hook=hook,
     ),
     st.sampled_from([0.0, 0.3, 10.0]),
     st.sampled_from([0.0, 0.7, 50.0]),
@@ -152,11 +172,13 @@ POLICIES = st.builds(
     st.sampled_from(
         [(), (WatcherLimits("far", 20.0, True, 60.0, 10.0),), (WatcherLimits("far", 90.0, True),)]
     ),
+    st.booleans(),
 )
 STEPS = st.one_of(
     st.tuples(st.just("change"), st.sampled_from(MAILBOXES), st.sampled_from(STORES), st.booleans()),
     st.tuples(st.just("store changed"), st.sampled_from(STORES)),
     st.tuples(st.just("run ends"), st.sampled_from(list(ev.Result))),
+    st.tuples(st.just("hook ends")),
     st.tuples(st.just("ready"), st.sampled_from(STORES)),
     st.tuples(st.just("watcher ends"), st.sampled_from(STORES)),
     st.tuples(st.just("request"), st.one_of(st.none(), st.lists(st.sampled_from(MAILBOXES), min_size=1))),
@@ -183,6 +205,8 @@ def play(world: World, step: tuple[object, ...], numbers: itertools.count[int]) 
                 world.tell(ev.StoreChanged(store))
         case ("run ends", ev.Result() as result):
             world.end_run(result)
+        case ("hook ends",):
+            world.end_hook()
         case ("ready", str(store)):
             if world.watchers.get(store) == "starting":
                 world.watchers[store] = "watching"
@@ -209,6 +233,8 @@ def play(world: World, step: tuple[object, ...], numbers: itertools.count[int]) 
                 world.tell(ev.RequestDropped(number))
         case ("reload", Policy() as policy, list(stores)):
             world.policy = policy
+            if not policy.hook:
+                world.owed.clear()
             world.tell(ev.PolicyChanged(policy, tuple(stores)))
         case ("time", float(seconds)):
             world.pass_time(seconds)
@@ -231,6 +257,7 @@ def heal(world: World) -> None:
             play(world, ("ready", store), numbers)
             play(world, ("answer", store), numbers)
         world.end_run(ev.Result.SUCCESS)
+        world.end_hook()
         if world.run is None and not world.engine.schedule.pending and len(world.watchers) == len(STORES):
             return
         world.pass_time(1.0 if world.engine.schedule.pending else 30.0)
@@ -247,6 +274,7 @@ def test_every_change_comes_into_step(policy: Policy, steps: list[tuple[object, 
         play(world, step, numbers)
     heal(world)
 
+    assert world.owed == set()
     for mailbox, moment in world.changed.items():
         assert world.in_step[mailbox] >= moment
     assert world.requests == {}
@@ -266,6 +294,7 @@ def test_it_ends_whatever_is_under_way(
     for step in after:
         play(world, step, numbers)
     world.end_run(ev.Result.FAILED)
+    world.end_hook()
     for store in STORES:
         play(world, ("watcher ends", store), numbers)
     world.advance()

@@ -344,6 +344,50 @@ def test_a_watcher_of_somebody_else(account: Account) -> None:
     assert account.processes() == []
 
 
+def test_a_hook(account: Account) -> None:
+    """The hook is a unit, is told of mailboxes, is ended at its limit, and leaves nothing behind."""
+    hook = f"{HOME}/hook"
+    account.machine.write(
+        hook, f'#!/bin/sh\necho "told of <$MSWATCH_MAILBOXES>"\ntest ! -e {HOME}/hang || sleep 1000\n'
+    )
+    account.machine.run(USER, "chmod", "+x", hook)
+    text = CONFIGURATION.replace("[sync]", f'[hook]\ncommand = ["{hook}"]\nlimit = "1s"\n[sync]')
+    account.machine.write(f"{HOME}/.config/mswatch/work.toml", text)
+    cursor = account.machine.cursor()
+    account.start()
+    account.deliver("near")
+    account.machine.wait_for_record(
+        lambda r: "told of <INBOX>" in r["MESSAGE"] and r["CODE_FUNC"] == "HOOK_OUTPUT",
+        "-u",
+        "mswatch",
+        after=cursor,
+    )
+    account.check_in_step()
+
+    cursor = account.machine.cursor()
+    account.machine.write(f"{HOME}/hang", "")
+    account.deliver("far")
+    account.machine.wait_for_record(
+        lambda r: "took longer than 1 s and was ended" in r["MESSAGE"], "-u", "mswatch", after=cursor
+    )
+    account.machine.systemctl_user("stop", UNIT)
+    assert account.processes() == []
+
+
+def test_stopped_while_a_hook_starts(account: Account) -> None:
+    """Whenever a stop comes, it ends the hook with everything else, also one that is just being started."""
+    text = CONFIGURATION.replace("[sync]", '[hook]\ncommand = ["sleep", "1000"]\nlimit = 0\n[sync]')
+    account.machine.write(f"{HOME}/.config/mswatch/work.toml", text)
+    for number in range(8):
+        account.machine.systemctl_user("start", "--no-block", UNIT)
+        account.deliver("near")
+        wait_until(lambda: len(account.processes()) > 2, "it has started")
+        if number % 2:
+            wait_until(lambda: "sleep 1000" in account.processes(), "the hook has started")
+        account.machine.systemctl_user("stop", UNIT)
+        assert account.processes() == []
+
+
 def test_exposure(account: Account) -> None:
     """The service's unit keeps what hardening a user unit can have without a user namespace."""
     unit = "/usr/lib/systemd/user/mswatch@.service"
