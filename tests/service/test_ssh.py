@@ -518,3 +518,16 @@ def test_another_network(account: Account) -> None:
 def tries(account: Account) -> int:
     """Return how often the far watcher was started."""
     return len((account.world.base / "tries").read_text())
+
+
+def test_watches_that_are_used_up(account: Account) -> None:
+    """Where the limit of inotify is reached there, the rest is polled; status says so, and what to do."""
+    lower = 'echo 2 >/proc/sys/user/max_inotify_watches && exec "$@"'
+    prefix = toml(["unshare", "--user", "--map-root-user", "sh", "-c", lower, "sh"])
+    with account.service(f"prefix = {prefix}") as service:
+        synced(service)
+        note = service.status()["stores"]["far"]["note"]
+        assert "the limit user.max_inotify_watches = 2 is reached" in note
+        assert "are polled every 10 s instead; raise it: sudo sysctl" in note
+        account.deliver()
+        service.expect("syncer INBOX")
