@@ -32,14 +32,17 @@ class Ssh:
 
 @dataclass(frozen=True)
 class Store:
-    """One side of an account.  Exactly one of ``maildir`` and ``command`` is set.
+    """One side of an account.  Exactly one of ``maildir``, ``mbox``, ``mh`` and ``command`` is set.
 
     With ``ssh`` they are on its host, and ``~`` at their start is the home there.
     """
 
     name: str
     maildir: Path | None = None
-    layout: Layout = "maildir++"
+    layout: Layout = "maildir++"  # of maildir
+    mbox: Path | None = None  # a directory of mboxes, or one of them
+    inbox: Path | None = None  # with mbox: INBOX, where it lies elsewhere
+    mh: Path | None = None
     command: tuple[str, ...] = ()  # any program that speaks the watcher protocol
     names: NameForm = CANONICAL
     inputkill: bool = False  # run the command under inputkill, because it does not look at its own stdin
@@ -52,6 +55,11 @@ class Store:
     ssh: Ssh | None = None
     poll_s: float | None = None  # look at the Maildir so often, instead of being told
     answer_s: float | None = None  # our watcher there ends when it was not asked for so long
+
+    @property
+    def tree(self) -> Path | None:
+        """What our own watcher watches; None where a command does."""
+        return self.maildir or self.mbox or self.mh
 
     @property
     def local_maildir(self) -> Path | None:

@@ -43,6 +43,8 @@ class Setting:
 DEFAULT_FORMS = {
     "maildir++": NameForm(".", "utf-7"),
     "nested": NameForm("/", "utf-7"),
+    "mbox": NameForm("/", "utf-7"),
+    "mh": NameForm("/", "utf-8", (("inbox", "INBOX"),)),
     "mailsync": NameForm("/", "utf-8"),
     "mbsync": NameForm("/", "utf-7"),
     "offlineimap": NameForm("/", "utf-7"),
@@ -56,7 +58,7 @@ def _forms_text(attribute: str, *kinds: str) -> str:
 
 _ENCODING = values.choice("utf-8", "utf-7")
 _SYNC_KINDS = ("mailsync", "mbsync", "offlineimap", "command")
-_STORE_KINDS = ("maildir++", "nested", "command")
+_STORE_KINDS = ("maildir++", "nested", "mbox", "mh", "command")
 
 SETTINGS = (
     Setting(
@@ -272,7 +274,7 @@ SETTINGS = (
         "maildir",
         values.MAILDIR,
         "A Maildir tree, on this machine or on the host that ssh names. A relative path starts at the "
-        "home directory there. Each store has either maildir or command.",
+        "home directory there. Each store has one of maildir, mbox, mh and command.",
         default_text="none",
         sample={"store.local": '"~/Mail/work"', "store.server": '"~/Maildir"'},
         is_there=True,
@@ -286,6 +288,33 @@ SETTINGS = (
         default="maildir++",
         default_text='"maildir++"',
         sample={"store.local": '"nested"', "store.server": '"maildir++"'},
+    ),
+    Setting(
+        STORE,
+        "mbox",
+        values.MAILDIR,
+        "A directory of mbox files, at any depth, or a single one, which is INBOX then.",
+        default_text="none",
+        sample={"store.server": '# "~/mail"'},
+        is_there=True,
+    ),
+    Setting(
+        STORE,
+        "inbox",
+        values.MAILDIR,
+        "With mbox: the mbox that is INBOX, where it lies elsewhere.",
+        default_text="none",
+        sample={"store.server": '# "/var/mail/me"'},
+        is_there=True,
+    ),
+    Setting(
+        STORE,
+        "mh",
+        values.MAILDIR,
+        "A directory of MH folders. The folder inbox is INBOX.",
+        default_text="none",
+        sample={"store.local": '# "~/Mail"'},
+        is_there=True,
     ),
     Setting(
         STORE,

@@ -122,15 +122,20 @@ class _Reader:
         if not is_name(name):
             self._complain(keys, f"{found(name)} is no name for a store; allowed: {NAME_ALLOWED}")
         values = self._table(STORE, keys, data, is_remote="ssh" in data)
-        if ("maildir" in data) == ("command" in data):
-            both = "both maildir and command" if "maildir" in data else "neither maildir nor command"
+        given = [key for key in _WHERE if key in data]
+        if len(given) != 1:
+            both = " and ".join(given) if given else f"none of {', '.join(_WHERE)}"
             self._complain(keys, f"{both}; allowed: one of them")
+        is_ours = bool({*_TREES}.intersection(given))
         self._only_with("command", keys, data, ("inputkill",))
-        self._only_with("maildir", keys, data, ("layout", "poll", "helper", *_QUESTIONS))
+        self._only_with("maildir", keys, data, ("layout",))
+        self._only_with("mbox", keys, data, ("inbox",))
+        if not is_ours:
+            self._only_with("maildir", keys, data, ("poll", "helper", *_QUESTIONS))
         self._only_with("ssh", keys, data, _ONLY_WITH_SSH)
-        kind = values["layout"] if "maildir" in data else "command"
+        kind = values["layout"] if "maildir" in data else (given or ["command"])[0]
         ssh = None if values["ssh"] is None else _ssh(values)
-        is_asked = ssh is not None and "maildir" in data
+        is_asked = ssh is not None and is_ours
         limits = WatcherLimits(
             name,
             start=values["start_limit"],
@@ -144,6 +149,9 @@ class _Reader:
             name,
             maildir=values["maildir"],
             layout=values["layout"],
+            mbox=values["mbox"],
+            inbox=values["inbox"],
+            mh=values["mh"],
             command=values["command"] or (),
             names=_name_form(values, kind),
             inputkill=values["inputkill"],
@@ -220,6 +228,8 @@ class _Reader:
 
 # The program that came with this Python, whatever PATH says.
 _PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_entry")}
+_TREES = ("maildir", "mbox", "mh")
+_WHERE = (*_TREES, "command")
 # The home directory on another host, which only that knows.
 _HOME_THERE = Path("~")
 _QUESTIONS = ("ask_every", "answer_limit")
@@ -255,5 +265,7 @@ def _ssh(values: Values) -> Ssh:
 def _name_form(values: Values, kind: str) -> NameForm:
     default = DEFAULT_FORMS.get(kind, NameForm())
     return NameForm(
-        values["separator"] or default.separator, values["encoding"] or default.encoding, values["names"]
+        values["separator"] or default.separator,
+        values["encoding"] or default.encoding,
+        values["names"] or default.own_names,
     )

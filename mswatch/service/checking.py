@@ -76,8 +76,8 @@ async def _next_of(told: asyncio.Queue[Event], *kinds: type[Event]) -> WatcherRe
 def _fix_store(store: Store) -> str:
     if store.ssh is not None:
         return f"try by hand: ssh -o BatchMode=yes {store.ssh.host} true"
-    if store.maildir is not None:
-        return f"see that {str(store.maildir)!r} is a Maildir that you can read"
+    if store.tree is not None:
+        return f"see that {str(store.tree)!r} is there, and that you can read it"
     return "run the command by hand: its first line must be empty, and come when it is watching"
 
 

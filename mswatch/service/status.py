@@ -110,7 +110,7 @@ def _store(coordinator: Coordinator, store: Store, wall: _Wall) -> Json:
 
 
 def _where(store: Store) -> str:
-    there = str(store.maildir) if store.maildir is not None else " ".join(store.command)
+    there = str(store.tree) if store.tree is not None else " ".join(store.command)
     return there if store.ssh is None else f"{store.ssh.host}:{there}"
 
 

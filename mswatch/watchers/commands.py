@@ -21,10 +21,10 @@ class WatchCommand:
 
 
 def watch_command(store: Store) -> WatchCommand:
-    """Return how the watcher of this store is started: ours for a Maildir, else the user's, unchanged."""
+    """Return how the watcher of this store is started: ours for what is on disk, else a command as it is."""
     if store.ssh is not None:
         return _remote(store, store.ssh)
-    if store.maildir is not None:
+    if store.tree is not None:
         ours = (sys.executable, "-m", "watch_maildirs", *_options(store))
         return WatchCommand(ours, long_lines=True)
     if store.inputkill:
@@ -34,25 +34,28 @@ def watch_command(store: Store) -> WatchCommand:
 
 
 def _options(store: Store) -> tuple[str, ...]:
-    options = ["--long", "--stdin-eof", f"--layout={store.layout}"]
+    layout = store.layout if store.maildir else "mbox" if store.mbox else "mh"
+    options = ["--long", "--stdin-eof", f"--layout={layout}"]
+    if store.inbox is not None:
+        options.append(f"--inbox={store.inbox}")
     if store.poll_s is not None:
         options.append(f"--poll={store.poll_s:g}")
     if store.answer_s is not None:
         options.append(f"--answer={store.answer_s:g}")
-    return (*options, "--maildir", str(store.maildir))
+    return (*options, "--maildir", str(store.tree))
 
 
 def _remote(store: Store, ssh: Ssh) -> WatchCommand:
     words, stdin = _words_there(store, ssh)
     argv = over_ssh(ssh, words)
-    return WatchCommand(argv, long_lines=store.maildir is not None, stdin=stdin, marker=MARKER)
+    return WatchCommand(argv, long_lines=store.tree is not None, stdin=stdin, marker=MARKER)
 
 
 def _words_there(store: Store, ssh: Ssh) -> tuple[tuple[str, ...], bytes]:
     """Return what is run on the host, and what it reads at first."""
-    if store.maildir is not None and ssh.is_helper_installed:
+    if store.tree is not None and ssh.is_helper_installed:
         return ("watch_maildirs", *_options(store)), b""
-    if store.maildir is not None:
+    if store.tree is not None:
         return PYTHON, sent("watch_maildirs.cli", _options(store))
     if store.inputkill:
         return PYTHON, sent("watch_maildirs.inputkill", ("--", *store.command))
