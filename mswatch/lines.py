@@ -31,7 +31,9 @@ class Lines:
         self._rest = rest if not self._dropping else b""
         return found
 
-    def end(self) -> bytes:
-        """Return the last line, if it has no newline."""
+    def take(self, data: bytes) -> list[bytes | None]:
+        """Return the same for a piece of a pipe, where no bytes are the end, which completes a last line."""
+        if data:
+            return self.feed(data)
         rest, self._rest = self._rest, b""
-        return rest
+        return [rest] if rest else []

@@ -41,9 +41,9 @@ def test_the_end() -> None:
     """A last line without a newline is not lost."""
     lines = Lines(LIMIT)
 
-    assert lines.feed(b"a\nb") == [b"a"]
-    assert lines.end() == b"b"
-    assert lines.end() == b""
+    assert lines.take(b"a\nb") == [b"a"]
+    assert lines.take(b"") == [b"b"]
+    assert lines.take(b"") == []
 
 
 def test_memory_is_bounded() -> None:

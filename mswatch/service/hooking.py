@@ -80,11 +80,8 @@ class Hooking:
         self.stop()
 
     def _on_output(self, hook: Hook, lines: Lines, data: bytes) -> None:
-        found = lines.feed(data)
-        if not data and (rest := lines.end()):
-            found.append(rest)
         program = os.path.basename(hook.command[0])  # noqa: PTH119 - it may be no path at all
-        for line in found:
+        for line in lines.take(data):
             self._log.output(messages.HOOK_OUTPUT, program, line)
 
 

@@ -176,10 +176,7 @@ class Running:
             self._echoes.believe(pid)
 
     def _on_output(self, program: str, lines: Lines, data: bytes) -> None:
-        found = lines.feed(data)
-        if not data and (rest := lines.end()):
-            found.append(rest)
-        for line in found:
+        for line in lines.take(data):
             self._log.output(messages.RUN_OUTPUT, program, line, **self._fields)
 
 

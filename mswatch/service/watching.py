@@ -142,10 +142,7 @@ class Watching:
         return []
 
     def _on_stderr(self, data: bytes) -> None:
-        lines = self._errors.feed(data)
-        if not data and (rest := self._errors.end()):
-            lines.append(rest)
-        for line in lines:
+        for line in self._errors.take(data):
             if self._is_new(line):
                 self._log.output(
                     messages.WATCHER_OUTPUT, f"{self.store.name} watcher", line, store=self.store.name
