@@ -118,6 +118,33 @@ def test_a_server_that_takes_mail(tmp_path: Path, dovecot: Dovecot, user: str) -
         assert runs(service)[-3:] == [":INBOX", ":lists/python", ":INBOX"]
 
 
+def test_mailsync(tmp_path: Path) -> None:
+    """The same by our own synchroniser, which is the syncer of an account that names none."""
+    near, far = (MaildirStore(tmp_path / side, "nested") for side in ("near", "far"))
+    for store in (near, far):
+        for mailbox in MAILBOXES:
+            store.make(mailbox)
+    file = tmp_path / "work.toml"
+    file.write_text(
+        "base_delay = 0\ninter_delay = 0\n"
+        + "".join(
+            f'[store.{name}]\nmaildir = {json.dumps(str(store.root))}\nlayout = "nested"\n'
+            for name, store in (("near", near), ("far", far))
+        )
+    )
+    with Service(tmp_path, "--config", str(file)) as service:
+        service.expect("Watching mailstores")
+        wait_until(lambda: is_at_rest(service, everything=True), "the first run is done")
+        before = service.status()["runs"]["started"]
+        carried(near.path("INBOX"), far.path("INBOX"))
+        carried(far.path("lists/python"), near.path("lists/python"))
+        carried(near.path("lists/python"), far.path("lists/python"))
+        carried(far.path("INBOX"), near.path("INBOX"))
+        wait_until(lambda: is_at_rest(service), "nothing is pending")
+        assert service.status()["runs"]["started"] == before + 4
+        assert near.contents() == far.contents()
+
+
 def test_whoever_is_quicker_than_the_run(pair: Pair, service: Service) -> None:
     """A message that is read or deleted the moment it arrives is news, although a run put it there."""
     for number in range(6):
