@@ -37,6 +37,11 @@ mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/
 shift 2
 exec "$@"
 """
+REPLACE = """mkdir -p "$(dirname "$0")"
+cat >"$0.new"
+test ! -e "$0" || chmod --reference="$0" "$0.new"
+mv -f "$0.new" "$0"
+"""
 Json = dict[str, Any]
 
 
@@ -320,8 +325,8 @@ class Machine:
         self.run("root", "systemctl", "start", f"user@{UID}.service")
 
     def write(self, inside: str, text: str) -> None:
-        """Write a file as the user."""
-        self.run(USER, "sh", "-ec", 'mkdir -p "$(dirname "$0")"; cat >"$0"', inside, data=text.encode())
+        """Write a file as the user; one that is there, and may just be started, is replaced."""
+        self.run(USER, "sh", "-ec", REPLACE, inside, data=text.encode())
 
 
 @contextmanager

@@ -43,10 +43,11 @@ def mswatch(*words: str) -> list[str]:
 
 
 def script(path: Path, text: str) -> Path:
-    """Write an executable shell script."""
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
+    """Write an executable shell script; one that is there and may just be started is replaced."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(f"#!/bin/sh\n{text}\n")
+    new.chmod(0o755)
+    return new.rename(path)
 
 
 class Fifo:
