@@ -55,11 +55,16 @@ READ_ONLY = Permissions(create=False, delete=False, expunge=False, flags=False)
 
 @dataclass(frozen=True)
 class Rules:
-    """What may be done to both sides; ``restore``: what is gone on one side comes back from the other one."""
+    r"""What may be done to both sides.
+
+    ``restore``: what is gone on one side comes back from the other one.  ``copy_deleted``: messages that are
+    marked as ``\Deleted`` are copied like all others; otherwise they wait until the mark is taken away.
+    """
 
     near: Permissions = Permissions()
     far: Permissions = Permissions()
     restore: bool = False
+    copy_deleted: bool = True
 
     def of(self, side: Side) -> Permissions:
         """Return what may be done to a side."""
@@ -115,6 +120,11 @@ class Forget:
 Action = Copy | Agree | Remove | Bury | Forget
 
 
+def is_copied(flags: Flags, to: Side, rules: Rules) -> bool:
+    """Tell whether a message with these flags, which a side has not, is copied there."""
+    return rules.of(to).create and (rules.copy_deleted or DELETED not in flags)
+
+
 def decide(near: Flags | None, far: Flags | None, base: Base | None, rules: Rules) -> Action | None:
     """Return what is to be done with a message; None for nothing."""
     if near is not None and far is not None:
@@ -141,7 +151,7 @@ def _one(side: Side, now: Flags, was: Flags | None, buried: bool, rules: Rules) 
     """Decide on a message that only one side has."""
     missing = other(side)
     if was is None or rules.restore or cared_for(now, was):
-        return Copy(missing) if rules.of(missing).create else None
+        return Copy(missing) if is_copied(now, missing, rules) else None
     may = rules.of(side)
     if may.delete and may.expunge:
         return Remove(side)

@@ -27,7 +27,7 @@ from mswatch.mailsync import mailboxes
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Seen as SeenMessage
 from mswatch.mailsync.decide import SIDES, Side, other
-from mswatch.mailsync.mailboxes import INBOX, Drop, Remembered, Rename
+from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Unmake
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
 from mswatch.mailsync.state import MailboxRow, State
@@ -155,7 +155,7 @@ class Engine:
             if names is not None:
                 names |= renamed
         known, fresh = self._works(listing, names)
-        looked = [work for work in known if not work.unchanged() and self._guarded(work, work.look)]
+        looked = [work for work in known if self._is_due(work) and self._guarded(work, work.look)]
         if any(work.difference.gone(side) for work in looked for side in SIDES):
             looked += [work for work in fresh if self._guarded(work, work.look)]
             fresh = []
@@ -168,6 +168,9 @@ class Engine:
         ]
         self._remove(done)
         self._remember()
+
+    def _is_due(self, work: Work) -> bool:
+        return not work.unchanged() or (self._options.leaving == "clear" and work.is_over())
 
     def _works(self, listing: Listing, names: Collection[str] | None) -> tuple[list[Work], list[Work]]:
         """Return what is to be worked on: mailboxes that both sides had, and those that are new to one."""
@@ -300,26 +303,29 @@ class Engine:
             self._sync_again(trashes)
 
     def _remove_mailbox(self, work: Work) -> None:
-        """Remove a mailbox that the other side has removed, if no message keeps it; INBOX is made again."""
-        side = work.deserted()
-        if side is None:
+        """Remove a mailbox that no message keeps, or make it again, as ``mailboxes.afterwards`` has it."""
+        leaving = self._options.leaving
+        there = [side for side in SIDES if work.there[side] is not None]
+        if not work.is_over() or (leaving == "clear" and work.has_new()):
             return
-        if work.name == INBOX:
-            if self._options.rules.of(other(side)).create:
-                work.ensure(other(side))
-            return
-        may = self._options.rules.of(side)
-        if not (may.delete and may.expunge):
+        acts = mailboxes.afterwards(work.name, there, leaving)
+        rules = self._options.rules
+        for act in acts:
+            if isinstance(act, Make) and rules.of(act.side).create:
+                work.ensure(act.side)
+        unmade = [act.side for act in acts if isinstance(act, Unmake)]
+        if not unmade or not all(rules.of(side).delete and rules.of(side).expunge for side in unmade):
             return
         self._boxes.close()
-        try:
-            self._stores[side].remove_mailbox(work.name)
-        except NotEmptyError as error:
-            self._outcome.notes.append(f"{work.name} is not removed: {error}")
-            return
+        for side in unmade:
+            try:
+                self._stores[side].remove_mailbox(work.name)
+            except NotEmptyError as error:
+                self._outcome.notes.append(f"{work.name} is not removed: {error}")
+                return
+            self._listener.done(Done(UNMADE, side, work.name))
         with self._state.transaction():
             self._state.drop_mailbox(work.row)
-        self._listener.done(Done(UNMADE, side, work.name))
 
     def _sync_again(self, names: Collection[str]) -> None:
         """Bring over what was moved to the trash just now."""

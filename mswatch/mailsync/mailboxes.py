@@ -7,16 +7,26 @@
     forgotten
 
 INBOX is never renamed nor removed: a store without it is no store in order (``safety``).
+
+What becomes of a mailbox when all is done and neither side has a message in it:
+
+    near  far   leaving  what is done
+    A     A     clear    removed on both; otherwise nothing
+    A     -     keep     made on far again; otherwise removed on near
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mswatch.mailsync.decide import SIDES, Side, other
 
 INBOX = "INBOX"
+
+# What one side has removed is removed on the other one; or made again; or all without messages are removed.
+Leaving = Literal["follow", "keep", "clear"]
 
 
 @dataclass(frozen=True)
@@ -94,3 +104,26 @@ def to_sync(near: Collection[str], far: Collection[str], base: Collection[str]) 
             yield Sync(name, name in near, name in far, name in base)
         else:
             yield Drop(name)
+
+
+@dataclass(frozen=True)
+class Make:
+    """Make a mailbox where the other side has one."""
+
+    side: Side
+
+
+@dataclass(frozen=True)
+class Unmake:
+    """Remove a mailbox."""
+
+    side: Side
+
+
+def afterwards(name: str, there: Collection[Side], leaving: Leaving) -> list[Make | Unmake]:
+    """Return what becomes of a mailbox that holds no message; ``there``: the sides that have it."""
+    if len(there) == 1 and (name == INBOX or leaving == "keep"):
+        return [Make(side) for side in SIDES if side not in there]
+    if name != INBOX and (leaving == "clear" or len(there) == 1):
+        return [Unmake(side) for side in SIDES if side in there]
+    return []

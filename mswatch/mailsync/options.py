@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mswatch.mailsync.decide import ANYTHING_GOES, Rules, Side
+from mswatch.mailsync.mailboxes import Leaving
 from mswatch.mailsync.safety import Refusal
 from mswatch.names import Pattern
 
@@ -22,6 +23,7 @@ class Options:
         believe: Every deletion is meant, however many there are.
         only: Patterns of the mailboxes that are synced at all; none: all of them.
         skip: Patterns of those that are not.
+        leaving: What becomes of mailboxes without messages.
     """
 
     rules: Rules = ANYTHING_GOES
@@ -32,6 +34,7 @@ class Options:
     believe: bool = False
     only: tuple[Pattern, ...] = ()
     skip: tuple[Pattern, ...] = ()
+    leaving: Leaving = "follow"
 
     def trash(self, side: Side) -> str:
         """Return the trash of a side."""
@@ -65,10 +68,11 @@ MOVED = "moved"
 REMOVED = "removed"
 TRASHED = "moved to the trash"
 MARKED = "marked as deleted"
+LEFT = "not copied, being marked as deleted"
 MADE = "mailbox made"
 RENAMED = "mailbox renamed"
 UNMADE = "mailbox removed"
-WHAT = (COPIED, FLAGGED, MOVED, REMOVED, TRASHED, MARKED, MADE, RENAMED, UNMADE)
+WHAT = (COPIED, FLAGGED, MOVED, REMOVED, TRASHED, MARKED, LEFT, MADE, RENAMED, UNMADE)
 
 
 class Listener(Protocol):

@@ -33,12 +33,14 @@ from mswatch.mailsync.decide import (
     Remove,
     Side,
     decide,
+    is_copied,
     other,
 )
 from mswatch.mailsync.flags import DELETED, NONE, Flags, united
 from mswatch.mailsync.options import (
     COPIED,
     FLAGGED,
+    LEFT,
     MADE,
     MARKED,
     REMOVED,
@@ -208,8 +210,14 @@ class Work:
         self._agree(agreements)
         for side in SIDES:
             if self._rules.of(side).create:
-                copies[side] += new[other(side)]
+                copies[side] += self._to_copy(side, new[other(side)])
                 self._copy(side, copies[side])
+
+    def _to_copy(self, side: Side, new: dict[Key, Flags]) -> list[Key]:
+        keys = [key for key, flags in new.items() if is_copied(flags, side, self._rules)]
+        for key in new.keys() - set(keys):
+            self._tell(LEFT, other(side), key)
+        return keys
 
     def _decide(self, seen: Seen) -> Action | None:
         row = seen.row
@@ -432,10 +440,13 @@ class Work:
                 self._state.save_mailbox(row)
         self.row = self._saved = row
 
-    def deserted(self) -> Side | None:
-        """Return the side that has this mailbox, if the other one has removed it and no message keeps it."""
-        sides = [side for side in SIDES if self.there[side] is not None]
-        return sides[0] if len(sides) == 1 and not self.unsettled and self._state.is_empty(self.row) else None
+    def is_over(self) -> bool:
+        """Tell whether no message keeps this mailbox: none that both sides had, and nothing is left to do."""
+        return not self.unsettled and self._state.is_empty(self.row)
+
+    def has_new(self) -> bool:
+        """Tell whether there are messages that only one side has."""
+        return any(self.difference.new.values())
 
     # Moving
 
