@@ -43,6 +43,16 @@ PURE_PARTS = {
     "mswatch/names.py": {"mswatch.core", "mswatch.names", "mswatch.account"},
     "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.account", "pathlib"},  # a type only
     "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.errors"},
+    "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.errors"},
+    "mswatch/oldmailsync/rc.py": {
+        "mswatch.config.problems",
+        "mswatch.imap.secret",
+        "mswatch.names",
+        "pathlib",
+    },
+    "mswatch/oldmailsync/names.py": {"mswatch.imap_session.settings", "mswatch.names"},
+    "mswatch/oldmailsync/selection.py": {"mswatch.oldmailsync", "mswatch.names"},
+    "mswatch/oldmailsync/msinfo.py": {"email"},
 }
 
 # Packages inside mswatch do not import each other, except these.
@@ -51,6 +61,7 @@ MAY_IMPORT = {
     "imap_session": {"mswatch.imap"},
     "watchers": {"mswatch.imap", "mswatch.imap_session"},
     "mailsync": {"mswatch.imap", "mswatch.imap_session"},
+    "oldmailsync": {"mswatch.config", "mswatch.imap", "mswatch.imap_session", "mswatch.mailsync"},
 }
 
 # The orchestrator (a file or a package) and the command line know everything; nothing beside them knows them.
