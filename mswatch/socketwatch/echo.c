@@ -35,25 +35,26 @@ bool echo_is_wanted(void)
     return atomic_load_explicit(&is_on, memory_order_relaxed);
 }
 
-/* Tell whether a path ends in cur/NAME or new/NAME. */
-static bool is_message(const char *path, size_t length)
+/* Tell whether a path ends in cur/NAME or new/NAME; one that is relative may begin with these, or be NAME alone. */
+static bool is_message(const char *path, bool is_relative)
 {
-    const char *name = memrchr(path, '/', length);
-    size_t before = name != NULL ? (size_t)(name - path) : 0;
+    const char *slash = strrchr(path, '/');
+    size_t before = slash != NULL ? (size_t)(slash - path) : 0;
 
-    if (before < 4 || before + 1 == length)
+    if (slash == NULL)
+        return is_relative;
+    if (before < 3 || slash[1] == '\0' || (before == 3 ? !is_relative : slash[-4] != '/'))
         return false;
-    return memcmp(name - 4, "/cur", 4) == 0 || memcmp(name - 4, "/new", 4) == 0;
+    return memcmp(slash - 3, "cur", 3) == 0 || memcmp(slash - 3, "new", 3) == 0;
 }
 
 /* Tell whether a path goes straight to its file: "." and ".." cannot be taken out of it without asking the
    kernel where links lead. */
 static bool is_straight(const char *path)
 {
-    for (const char *part = path; part != NULL; part = strchr(part, '/')) {
-        part += *part == '/';
-        size_t length = strcspn(part, "/");
-        if ((length == 1 || length == 2) && strncmp(part, "..", length) == 0)
+    for (const char *dot = path; (dot = strchr(dot, '.')) != NULL; dot++) {
+        const char *after = dot + (dot[1] == '.') + 1;
+        if ((dot == path || dot[-1] == '/') && (*after == '/' || *after == '\0'))
             return false;
     }
     return true;
@@ -113,10 +114,10 @@ static void append(const char *what, int directory, const char *path)
 {
     size_t word = strlen(what) + 1, room = sizeof records - used;
 
-    if (room <= word)
-        return;
+    if (room <= word || !is_message(path, path[0] != '/'))
+        return; /* as most names are, those in tmp: not worth finding out the whole path */
     size_t length = absolute_path(directory, path, records + used + word, room - word);
-    if (length == 0 || !is_message(records + used + word, length))
+    if (length == 0 || !is_message(records + used + word, false))
         return;
     memcpy(records + used, what, word);
     used += word + length + 1;
