@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 
 from mswatch import messages
 from mswatch.messages import Message, Priority
@@ -32,14 +33,25 @@ class Log:
     """Records, with the fields that all of them have (``MSWATCH_ACCOUNT`` ...)."""
 
     def __init__(self, write: Write, *, quiet: bool = False) -> None:
+        self._is_new: Callable[[Message, str], bool] = lambda message, text: True
         self.fields: dict[str, str] = {}
         self._write = write
         self._quiet = quiet
         self._budget = _Budget()
         self._told: set[tuple[Message, str]] = set()
 
+    def if_new(self, is_new: Callable[[Message, str], bool]) -> Log:
+        """Return this log as one that leaves out what was told before."""
+        log = copy(self)
+        log._is_new = is_new
+        return log
+
     def tell(self, message: Message, text: str, **fields: str) -> None:
         """Tell that something happened; fields are ``store="near"``, ``run="3"``, and the like."""
+        if self._is_new(message, text):
+            self._tell(message, text, **fields)
+
+    def _tell(self, message: Message, text: str, **fields: str) -> None:
         if self._quiet and message.priority > Priority.WARNING and message not in OUTPUT:
             return
         named = {f"MSWATCH_{key.upper()}": show(value) for key, value in fields.items()}
@@ -54,16 +66,19 @@ class Log:
 
     def output(self, message: Message, program: str, line: bytes | None, **fields: str) -> None:
         """Tell what a child printed; None is a line that was too long."""
+        if line is None:
+            text = f"{program}: (a line that was too long)"
+        else:
+            text = f"{program}: {line.decode('utf-8', 'replace').rstrip()[:LINE_LIMIT]}"
+        if not self._is_new(message, text):
+            return
         allowed, unshown = self._budget.take(time.monotonic())
         if unshown:
-            self.tell(
+            self._tell(
                 messages.OUTPUT_CUT, f"{unshown} lines of children were not shown: too many at once", **fields
             )
         if allowed:
-            text = (
-                "(a line that was too long)" if line is None else line.decode("utf-8", "replace").rstrip("\r")
-            )
-            self.tell(message, f"{program}: {text[:LINE_LIMIT]}", **fields)
+            self._tell(message, text, **fields)
 
 
 class _Budget:

@@ -124,7 +124,8 @@ RUN_FAILED = Message(
     "RUN_FAILED",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c0c",
     Priority.WARNING,
-    "A run has failed. Its mailboxes stay pending and are tried again, after growing waits.",
+    "A run has failed. Its mailboxes stay pending and are tried again, after growing waits. This, and what "
+    "the syncer printed, is told once for each mailbox and cause, and not for each try.",
     "What the syncer printed is in the records before; `mswatch status` tells when the next try is.",
 )
 RUN_STOPPED = Message(

@@ -52,6 +52,7 @@ class Target:
     ended_at: float | None = None  # the end of the last run started for it by name
     failures: int = 0
     error: str = ""
+    is_failing: bool = False  # its last try failed, forgiven or not
     in_step_at: float | None = None  # the start of the last run that covered it and succeeded
 
     def tell(self, store: str, *, gone: bool) -> None:
@@ -76,6 +77,7 @@ class Run:
     number: int
     mailboxes: tuple[str, ...] | None
     started_at: float
+    is_retry: bool = False  # of what failed the last time
     covers: dict[str | None, Target] = field(default_factory=dict)
 
 
@@ -192,8 +194,10 @@ class Schedule:
     def start(self, chosen: Iterable[str | None], now: float) -> Run:
         """Take what the run covers out of the pending targets."""
         self._runs += 1
+        chosen = list(chosen)
         names = [m for m in chosen if m is not EVERYTHING]
-        run = Run(self._runs, tuple(sorted(names, key=_bytes)) or None, now)
+        is_retry = all(self.targets[m].is_failing for m in chosen)
+        run = Run(self._runs, tuple(sorted(names, key=_bytes)) or None, now, is_retry)
         for mailbox in list(self.pending) if run.mailboxes is None else names:
             target = self.pending.pop(mailbox)
             run.covers[mailbox] = replace(target)
@@ -202,6 +206,11 @@ class Schedule:
         self.run = run
         return run
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether there is anything of which the last try failed."""
+        return any(target.is_failing for target in self.targets.values())
+
     def finish_success(self, now: float) -> None:
         """Note that the run under way brought its targets into step."""
         run = self._end(now)
@@ -209,6 +218,7 @@ class Schedule:
         for mailbox in covered:
             target = self.targets[mailbox]
             target.failures, target.error, target.in_step_at = 0, "", run.started_at
+            target.is_failing = False
         if self.failed_runs >= OUTAGE:
             self._forgive()
         self.failed_runs = 0
@@ -231,6 +241,7 @@ class Schedule:
             self._resume(mailbox, before)
         for mailbox in (EVERYTHING,) if run.mailboxes is None else run.mailboxes:
             self.targets[mailbox].error = detail
+            self.targets[mailbox].is_failing = False
 
     def finish_failure(self, now: float, detail: str) -> None:
         """Note that the run under way failed: what it covered is pending again, as before."""
@@ -241,6 +252,7 @@ class Schedule:
             self.failed_runs += 1
             self.failed_at = now
         for mailbox in tried:
+            self.targets[mailbox].is_failing = mailbox not in over
             if mailbox not in over:
                 self.targets[mailbox].failures += 1
                 self.targets[mailbox].error = detail

@@ -35,6 +35,7 @@ from mswatch.service.clock import now
 from mswatch.service.echoes import Listener
 from mswatch.service.hooking import Hooking
 from mswatch.service.network import NetworkListener
+from mswatch.service.retelling import Retelling
 from mswatch.service.running import Running
 from mswatch.service.sleep import SleepWatch
 from mswatch.service.status import Counters, count_of, pending_lines, summary
@@ -74,6 +75,7 @@ class Coordinator:
         self.log = log
         self.started_at = time.time()
         self.counters = Counters()
+        self._retelling = Retelling()
         self._environment = environment
         self._notifier = notifier
         self._reread = reread
@@ -295,7 +297,7 @@ class Coordinator:
             self.launcher,
             self._environment,
             self._run_lock,
-            self.log,
+            self.log.if_new(self._retelling.is_new),
             self.echoes,
             **fields,
         )
@@ -307,7 +309,9 @@ class Coordinator:
     ) -> None:
         started = time.monotonic()
         what = count_of(mailboxes)
-        self.log.tell(messages.RUN_STARTED, f"Sync started ({what})", **fields)
+        run = self.engine.schedule.run
+        if run is not None and not run.is_retry:
+            self.log.tell(messages.RUN_STARTED, f"Sync started ({what})", **fields)
         try:
             result, detail = await running.carry_out(mailboxes, dry=self._dry)
         except OSError as error:
@@ -319,10 +323,20 @@ class Coordinator:
             self.log.tell(messages.RUN_SUCCEEDED, f"Sync completed {took}", **fields)
         elif self.engine.ending:
             self.log.tell(messages.RUN_STOPPED, f"Sync ended with the service {took}", **fields)
-        else:
+        elif self._is_news(mailboxes, detail):
             self.log.tell(messages.RUN_FAILED, f"Sync errored: {detail} {took}", **fields)
         found = self.echoes.end(succeeded=result is ev.Result.SUCCESS and not self._dry)
         self.feed([*found, ev.RunFinished(number, result, detail)])
+        failed = result is not ev.Result.SUCCESS
+        self._retelling.end(failed=failed, all_is_well=not self.engine.schedule.is_failing)
+
+    def _is_news(self, mailboxes: tuple[str, ...] | None, detail: str) -> bool:
+        """Tell whether for any of the mailboxes it is new that it fails, or why."""
+        news = [
+            self._retelling.is_new(messages.RUN_FAILED, f"{mailbox}: {detail}")
+            for mailbox in mailboxes or ("",)
+        ]
+        return any(news)
 
     def _show_pending(self) -> None:
         for line in pending_lines(self.engine):

@@ -8,6 +8,7 @@ must come into step.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -18,6 +19,7 @@ from mswatch.core import events as ev
 from mswatch.core import transcript
 from mswatch.core.engine import Engine
 from mswatch.core.policy import Policy, WatcherLimits
+from mswatch.core.schedule import Schedule
 from mswatch.core.supervision import State
 from mswatch.names import Pattern
 
@@ -275,6 +277,7 @@ def test_every_change_comes_into_step(policy: Policy, steps: list[tuple[object, 
     heal(world)
 
     assert world.owed == set()
+    assert not world.engine.schedule.is_failing
     for mailbox, moment in world.changed.items():
         assert world.in_step[mailbox] >= moment
     assert world.requests == {}
@@ -334,6 +337,29 @@ def test_an_outage_is_not_hammered() -> None:
         world.pass_time(0.5)
 
     assert tries < 80  # two sequences of 1 1 2 2 4 4 ... 256 256 300 300 ... seconds: about 25 each
+
+
+def test_a_retry_is_one_until_it_succeeds() -> None:
+    """A run for what failed is a retry, forgiven or not; one for what did not fail is none."""
+    schedule = Schedule(Policy(STORES, base_delay=0.0, inter_delay=0.0, max_delay=1.0, poll_period=0.0))
+    told: list[tuple[bool, bool]] = []
+
+    def run(end: Callable[[], None], *mailboxes: str) -> None:
+        for mailbox in mailboxes:
+            schedule.change(mailbox, 0.0)
+        started = schedule.start(mailboxes, 0.0)
+        end()
+        told.append((started.is_retry, schedule.is_failing))
+
+    run(lambda: schedule.finish_failure(0.0, "x"), "INBOX")
+    run(lambda: schedule.finish_failure(0.0, "x"), "INBOX")
+    run(lambda: schedule.finish_success(0.0), "a")
+    schedule.forgive_all()
+    run(lambda: schedule.finish_failure(0.0, "x"), "INBOX")
+    run(lambda: schedule.finish_unfinished(0.0, "cut off"), "INBOX")
+    run(lambda: schedule.finish_success(0.0), "INBOX")
+
+    assert told == [(False, True), (True, True), (False, True), (True, True), (True, False), (False, False)]
 
 
 def test_a_flood_of_names_is_bounded() -> None:

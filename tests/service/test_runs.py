@@ -58,13 +58,48 @@ def test_a_failing_run_is_told_and_repeated(world: World) -> None:
 
         service.expect("syncer: no network")
         assert "syncer exited with status 3" in service.expect("Sync errored")
-        service.expect("Sync errored")
+        wait_until(lambda: service.status()["mailboxes"]["INBOX"]["failures"] >= 2, "it is tried again", 20)
         status = service.status()
         assert status["mailboxes"]["INBOX"]["failures"] >= 2
         assert status["mailboxes"]["INBOX"]["next_try_at"] is not None
         script(world.syncer, "exit 0")
         service.expect("Sync completed")
         assert service.status()["mailboxes"]["INBOX"]["failures"] == 0
+
+
+def test_a_failure_is_told_once_for_each_mailbox_and_cause(world: World, tmp_path: Path) -> None:
+    """While a server is away there is a line for each change of state and none for each try."""
+    tries = tmp_path / "tries"
+
+    def fail(words: str) -> None:
+        tries.write_text("")
+        script(world.syncer, f"echo {words} >&2; echo >> {tries}; exit 3")
+
+    def wait_for_tries() -> None:
+        wait_until(lambda: len(tries.read_text()) >= 6, "it is tried again and again", 30)
+
+    with world.in_step() as service:
+        begin = len(service.log)
+        fail("no network")
+        world.near.say(b"INBOX\n")
+        service.expect("Sync errored")
+        world.near.say(b"lists\n")
+        service.expect("Sync errored")
+        wait_for_tries()
+        fail("no quota")
+        service.expect("syncer: no quota")
+        wait_for_tries()
+
+        script(world.syncer, "exit 0")
+        while "all mailboxes" not in service.expect("Sync completed"):
+            pass
+        said = service.log[begin:]
+        assert said.count("syncer: no network") == 1
+        assert said.count("syncer: no quota") == 1
+        assert said.count("Sync errored") == 3  # INBOX, lists, and all, which a bad mailbox leads to
+        fail("no network")
+        world.near.say(b"INBOX\n")
+        service.expect("syncer: no network")
 
 
 @pytest.mark.parametrize(
