@@ -2,7 +2,8 @@
 
 A command gets a bounded time, is ended with all that it started when that is over, and what it leaves
 running in the background (an agent) keeps nobody waiting.  Its first line is the secret; nothing of its
-output is ever shown, only the first line of its complaints.
+output is ever shown, only the first line of its complaints.  A person at the terminal gets the same time,
+because whoever waits for an answer holds the account's lock; and where there is no terminal, nobody is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from mswatch.errors import ConfigError, TemporaryError
@@ -23,23 +26,22 @@ from mswatch.imap.secret import Secret
 from mswatch.imap_session.settings import Login
 from mswatch.names import show
 
-COMMAND_LIMIT_S = 120.0  # a person may have to type a passphrase
 OUTPUT_LIMIT = 64 << 10  # tokens have a few kilobytes
 
 
-def obtain(login: Login, command_limit_s: float = COMMAND_LIMIT_S) -> Secret:
+def obtain(login: Login) -> Secret:
     """Return the password or token of a login.
 
     Raises:
-        TemporaryError: the command failed or took too long; a keyring may be locked yet.
+        TemporaryError: the command failed, or took too long, as the person did; a keyring may be locked yet.
         ConfigError: the file is missing, or others may read it.
     """
     if login.command:
-        return _from_command(login.command, command_limit_s)
+        return _from_command(login.command, login.limit_s)
     if login.file is not None:
         return _from_file(login.file)
     if login.asks:
-        return _from_terminal(login.user)
+        return _from_terminal(login.user, login.limit_s)
     raise ConfigError([f"no password for {show(login.user)}"], "say where it comes from: a command or a file")
 
 
@@ -60,25 +62,53 @@ def _from_file(path: Path) -> Secret:
         return _first_line(file.read(OUTPUT_LIMIT), show(str(path)))
 
 
-def _from_terminal(user: str) -> Secret:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
-    except OSError:
+def _from_terminal(user: str, limit_s: float) -> Secret:
+    if not _is_at_a_terminal():
         raise ConfigError(
             [f"the password of {show(user)} is to be typed, and there is no terminal"],
-            "let it come from a command or a file, for the service",
+            "for the service, let it come from password_command or password_file",
+        )
+    before = signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        return Secret(getpass.getpass(f"Password of {show(user)}: "))
+    except EOFError:
+        raise TemporaryError(f"no password of {show(user)} was typed") from None
+    finally:  # getpass has given the terminal its echo back
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _is_at_a_terminal() -> bool:
+    """Tell whether there is one, and it is ours now: who asks from the background is stopped (termios(3))."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    finally:
+        os.close(fd)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:
+    raise TemporaryError("nobody typed the password in time", "others may be waiting for this run to end")
+
+
+def _from_command(command: Sequence[str], limit_s: float) -> Secret:
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # ended as a whole
+        )
+    except OSError as error:
+        raise ConfigError(
+            [f"the password command {show(command[0])} cannot be started: {error.strerror}"],
+            "mend it; a service has another PATH than a terminal, so the whole path helps",
         ) from None
-    return Secret(getpass.getpass(f"Password of {show(user)}: "))
-
-
-def _from_command(command: str, limit_s: float) -> Secret:
-    process = subprocess.Popen(
-        ("sh", "-c", command),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # ended as a whole
-    )
     assert process.stdout is not None
     assert process.stderr is not None
     with process.stdout, process.stderr:

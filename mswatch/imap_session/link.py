@@ -3,8 +3,6 @@
 ``step`` is the only wait: it sends what can be sent, takes what has come, and gives up when neither was
 possible for the timeout.  It reads while it writes, so that a server that answers before it has read
 everything cannot block us for ever.
-
-Only the resolver's waiting is not ours: getaddrinfo(3) ends by the limits of resolv.conf(5).
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from typing import IO
 
 from mswatch.errors import ConfigError, TemporaryError, UnavailableError
 from mswatch.imap_session.pins import fingerprints, normal
+from mswatch.imap_session.resolving import addresses
 from mswatch.imap_session.settings import PORTS, Server
 from mswatch.names import show
 
@@ -195,16 +194,10 @@ def connect(server: Server) -> Link:
 
 
 def _connected(server: Server) -> socket.socket:
-    port = server.port or PORTS[server.security]
-    try:
-        addresses = socket.getaddrinfo(server.host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise TemporaryError(
-            f"no address for {show(server.host)}: {_words(error)}", "is there a network?"
-        ) from None
-    share = max(server.timeout_s / len(addresses), LEAST_FOR_AN_ADDRESS_S)
+    found = addresses(server.host, server.port or PORTS[server.security], server.timeout_s)
+    share = max(server.timeout_s / len(found), LEAST_FOR_AN_ADDRESS_S)
     failures = []
-    for family, kind, protocol, _, address in addresses:
+    for family, kind, protocol, address in found:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(share)
         try:

@@ -35,12 +35,9 @@ from mswatch.imap.secret import Secret
 from mswatch.imap_session.credentials import obtain
 from mswatch.imap_session.link import Link, connect
 from mswatch.imap_session.session import RefusedError, Session
-from mswatch.imap_session.settings import Login, Server
+from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN, LOGIN_COMMAND, Login, Server
 from mswatch.names import show
 
-LOGIN_COMMAND = "LOGIN-COMMAND"  # LOGIN without SASL; SASL has a mechanism of that name
-BY_PASSWORD = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", LOGIN_COMMAND, "LOGIN")
-BY_TOKEN = ("OAUTHBEARER", "XOAUTH2")
 _NONCE_BYTES = 18
 _WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {
     "PLAIN": Plain,

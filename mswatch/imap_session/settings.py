@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 Security = Literal["tls", "starttls", "plain"]
+LOGIN_COMMAND = "LOGIN-COMMAND"  # LOGIN without SASL; SASL has a mechanism of that name
+BY_PASSWORD = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", LOGIN_COMMAND, "LOGIN")  # the strongest first
+BY_TOKEN = ("OAUTHBEARER", "XOAUTH2")
 PORTS: dict[Security, int] = {"tls": 993, "starttls": 143, "plain": 143}
 
 
@@ -15,9 +18,10 @@ class Login:
     """Who we are, and where the proof comes from: one of three; none with EXTERNAL or a tunnel."""
 
     user: str = ""
-    command: str = ""  # for sh; its first line is the password or token
+    command: tuple[str, ...] = ()  # its first line is the password or token
     file: Path | None = None  # its first line is
     asks: bool = False  # the person at the terminal
+    limit_s: float = 60.0  # how long the command or the person may take
     is_token: bool = False  # of OAuth 2.0
     mechanisms: tuple[str, ...] = ()  # the only ones to be used; empty: the best that the server has
 

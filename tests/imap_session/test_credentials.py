@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,30 +18,35 @@ from mswatch.imap_session.settings import Login
 from tests.imap_session.conftest import password_file
 
 
+def shell(line: str) -> Login:
+    """Return a login whose password comes from a line for the shell."""
+    return Login(command=("sh", "-c", line))
+
+
 def test_command() -> None:
     """The first line of a command is the password, whatever follows."""
-    login = Login(command="printf 'p\u00e4ss word\\r\\nlogin: alice\\n'")
+    login = shell("printf 'p\u00e4ss word\\r\\nlogin: alice\\n'")
     assert obtain(login).reveal() == "p\u00e4ss word"
 
 
 def test_command_is_run_anew(tmp_path: Path) -> None:
     """Nothing is kept: the next login gets the next token."""
-    login = Login(command=f"echo >> {tmp_path}/runs; wc -l < {tmp_path}/runs")
+    login = shell(f"echo >> {tmp_path}/runs; wc -l < {tmp_path}/runs")
     assert [obtain(login).reveal().strip() for _ in range(3)] == ["1", "2", "3"]
 
 
 def test_command_that_leaves_something_behind() -> None:
     """A command that starts an agent, which keeps the output open, is over when it is over."""
     began = time.monotonic()
-    assert obtain(Login(command="sleep 30 & echo secret")).reveal() == "secret"
+    assert obtain(shell("sleep 30 & echo secret")).reveal() == "secret"
     assert time.monotonic() - began < 20
 
 
 def test_command_that_hangs(tmp_path: Path) -> None:
     """A command that takes too long is ended with what it started."""
-    login = Login(command=f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'; true")
+    login = replace(shell(f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'; true"), limit_s=3.0)
     with pytest.raises(TemporaryError, match="did not end within"):
-        obtain(login, command_limit_s=3.0)
+        obtain(login)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         for _ in range(2000):
@@ -48,7 +57,7 @@ def test_command_that_hangs(tmp_path: Path) -> None:
 def test_command_that_fails() -> None:
     """Its first complaint is told; its output is not, because there may be a password in it."""
     with pytest.raises(TemporaryError) as caught:
-        obtain(Login(command="echo hunter2; printf 'gpg: \\033[2Jno secret key\\nmore\\n' >&2; exit 2"))
+        obtain(shell("echo hunter2; printf 'gpg: \\033[2Jno secret key\\nmore\\n' >&2; exit 2"))
     assert "failed with 2: gpg: \\u001b[2Jno secret key" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "more" not in str(caught.value)
@@ -58,14 +67,13 @@ def test_command_that_fails() -> None:
 def test_command_without_a_password(command: str) -> None:
     """No password, or one that is no text, is told."""
     with pytest.raises(ConfigError):
-        obtain(Login(command=command))
+        obtain(shell(command))
 
 
 def test_command_that_says_too_much() -> None:
     """Endless output fills no memory and blocks nobody."""
     assert (
-        len(obtain(Login(command=f"head -c {OUTPUT_LIMIT * 20} /dev/zero | tr '\\0' x")).reveal())
-        <= OUTPUT_LIMIT * 2
+        len(obtain(shell(f"head -c {OUTPUT_LIMIT * 20} /dev/zero | tr '\\0' x")).reveal()) <= OUTPUT_LIMIT * 2
     )
 
 
@@ -106,3 +114,52 @@ def test_nobody_to_ask() -> None:
     assert os.waitpid(pid, 0)[1] == 0
     with pytest.raises(ConfigError, match="no password"):
         obtain(Login("alice"))
+
+
+ASK = """
+import sys
+from mswatch.errors import MswatchError
+from mswatch.imap_session.credentials import obtain
+from mswatch.imap_session.settings import Login
+try:
+    print("got", obtain(Login("alice", asks=True, limit_s=float(sys.argv[1]))).reveal())
+except MswatchError as error:
+    print("told", type(error).__name__)
+"""
+
+
+def asked(limit_s: float, *answer: bytes) -> str:
+    """Ask at a terminal of its own, answer there, and return all that it shows."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", ASK, str(limit_s)])
+    shown = b""
+    while b"alice: " not in shown:
+        shown += os.read(terminal, 1000)
+    for each in answer:
+        os.write(terminal, each)
+    with contextlib.suppress(OSError):  # a terminal ends so
+        while more := os.read(terminal, 1000):
+            shown += more
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[1] == 0
+    return shown.decode()
+
+
+def test_asked_at_a_terminal() -> None:
+    """What is typed is the password, and is not shown while it is typed."""
+    shown = asked(60, b"hunter2\n")
+    assert shown.count("hunter2") == 1
+    assert "got hunter2" in shown
+
+
+def test_nobody_answers_at_a_terminal() -> None:
+    """A question that nobody answers is taken back: others wait for the lock."""
+    assert "told TemporaryError" in asked(0.5)
+    assert "told TemporaryError" in asked(60, b"\x04")
+
+
+def test_program_that_is_not_there() -> None:
+    """A command that cannot be started is the configuration's fault."""
+    with pytest.raises(ConfigError, match="cannot be started"):
+        obtain(Login(command=("/nonexistent/pass",)))

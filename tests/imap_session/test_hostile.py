@@ -28,7 +28,7 @@ LOGGED_IN_S = 3.0  # where it comes after a login
 @pytest.fixture
 def login() -> Login:
     """A login that a scripted server would take."""
-    return Login("a", command="echo secret")
+    return Login("a", command=("echo", "secret"))
 
 
 @pytest.mark.parametrize(

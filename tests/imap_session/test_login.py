@@ -12,9 +12,9 @@ from mswatch.errors import ConfigError, TemporaryError, UnavailableError
 from mswatch.imap import commands
 from mswatch.imap.connection import State
 from mswatch.imap.quirks import Refusal
-from mswatch.imap_session.login import LOGIN_COMMAND, log_in
+from mswatch.imap_session.login import log_in
 from mswatch.imap_session.session import RefusedError
-from mswatch.imap_session.settings import Login, Server
+from mswatch.imap_session.settings import LOGIN_COMMAND, Login, Server
 from tests.imap_session.conftest import password_file
 from tests.servers.certificates import Certificates, sign
 from tests.servers.dovecot import Dovecot, running_dovecot
