@@ -161,7 +161,8 @@ class Engine:
         elif event.result in (ev.Result.CAPPED, ev.Result.INTERRUPTED):
             self.schedule.finish_unfinished(now, event.detail)
         else:
-            self.schedule.finish_failure(now, event.detail)
+            barred = event.result is ev.Result.BARRED
+            self.schedule.finish_failure(now, event.detail, barred=barred)
         if run.mailboxes is None:
             self._draw_poll(now)
         return [
@@ -190,6 +191,7 @@ class Engine:
     def _policy_changed(self, policy: Policy, restart: tuple[str, ...], now: float) -> list[Effect]:
         period = self.policy.poll_period
         self.policy = self.schedule.policy = policy
+        self.schedule.barred_until = 0.0
         if not policy.hook:
             self.hooks.forget()
         if self.ending:

@@ -15,6 +15,7 @@ class Result(Enum):
     FAILED = "failed"
     HUNG = "hung"  # it was ended because it made no progress
     CAPPED = "capped"  # it was ended because it took too long, with progress
+    BARRED = "barred"  # it failed, and will until somebody mends something
     INTERRUPTED = "interrupted"  # it failed, and the machine was asleep during it
 
 

@@ -24,6 +24,8 @@ a run that covers it starts.  The rules, which docs/internals.md explains with t
     R11 A run that took too long with progress, or that sleep interrupted, is no failure: what it covered is
         pending as before, because the next run goes on where this one was cut off.
     R12 A hint that the network is another one, or that the machine was asleep, forgives all failures.
+    R13 After a run that cannot succeed until somebody mends something (a password that the server refuses),
+        nothing is started for max_delay but what is asked for; a new configuration ends this.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from mswatch.core.backoff import backoff
+from mswatch.core.backoff import SHORTEST_S, backoff
 from mswatch.core.policy import Policy
 
 PENDING_LIMIT = 10_000
@@ -96,6 +98,7 @@ class Schedule:
         self.failed_at = 0.0
         self.last_was_everything = False
         self.watchers_starting = False  # kept by the engine, for R7
+        self.barred_until = 0.0  # R13
         self._runs = 0
 
     def change(
@@ -135,6 +138,10 @@ class Schedule:
         """Return when a pending target may start."""
         if target.changed_at is None or target.urgent:
             return 0.0
+        return max(self.barred_until, self._own_due_at(mailbox, target))
+
+    def _own_due_at(self, mailbox: str | None, target: Target) -> float:
+        assert target.changed_at is not None
         if target.failures:
             own = self._rested_at(target) + backoff(target.failures, self.policy)
             if mailbox is EVERYTHING:
@@ -214,6 +221,7 @@ class Schedule:
     def finish_success(self, now: float) -> None:
         """Note that the run under way brought its targets into step."""
         run = self._end(now)
+        self.barred_until = 0.0
         covered = self.targets if run.mailboxes is None else run.mailboxes
         for mailbox in covered:
             target = self.targets[mailbox]
@@ -243,9 +251,11 @@ class Schedule:
             self.targets[mailbox].error = detail
             self.targets[mailbox].is_failing = False
 
-    def finish_failure(self, now: float, detail: str) -> None:
+    def finish_failure(self, now: float, detail: str, *, barred: bool = False) -> None:
         """Note that the run under way failed: what it covered is pending again, as before."""
         run = self._end(now)
+        if barred:
+            self.barred_until = now + max(self.policy.max_delay, SHORTEST_S)
         tried = (EVERYTHING,) if run.mailboxes is None else run.mailboxes
         over = {m for m in tried if run.covers[m].is_only_gone and self.targets[m].changed_at is None}
         if run.mailboxes is not None and len(over) < len(tried):

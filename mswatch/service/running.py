@@ -12,6 +12,7 @@ from functools import cache
 from mswatch import messages
 from mswatch.account import Sync
 from mswatch.core.events import Result
+from mswatch.errors import EXIT_CONFIG
 from mswatch.launch.children import ChildLauncher
 from mswatch.launch.process import End, Job, Launcher, Process, Words, end_of
 from mswatch.lines import Lines
@@ -117,7 +118,10 @@ class Running:
             return Result.FAILED, _STOPPED
         if end.status == 0:
             return Result.SUCCESS, ""
-        return _RESULTS[end.cut_off], f"{os.fsdecode(call[0])} {end.detail}"
+        result = _RESULTS[end.cut_off]
+        if result is Result.FAILED and end.status == EXIT_CONFIG:
+            result = Result.BARRED
+        return result, f"{os.fsdecode(call[0])} {end.detail}"
 
     async def _guarded(self, call: Words) -> End:
         sync = self._sync
