@@ -6,11 +6,12 @@ Whoever holds an Account may rely on it: it was checked as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
 from mswatch.core.policy import Policy
+from mswatch.imap_session.settings import Login, Server
 from mswatch.names import CANONICAL, NameForm, Pattern
 
 Layout = Literal["maildir++", "nested"]
@@ -32,9 +33,11 @@ class Ssh:
 
 @dataclass(frozen=True)
 class Store:
-    """One side of an account.  Exactly one of ``maildir``, ``mbox``, ``mh`` and ``command`` is set.
+    """One side of an account.
 
-    With ``ssh`` they are on its host, and ``~`` at their start is the home there.
+    At most one of ``maildir``, ``mbox``, ``mh`` and ``command`` is set: it says how the store is watched.
+    With ``ssh`` they are on its host, and ``~`` at their start is the home there.  ``imap`` says how
+    mailsync reads the store; without it that is a ``maildir`` on this machine.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Store:
     inbox: Path | None = None  # with mbox: INBOX, where it lies elsewhere
     mh: Path | None = None
     command: tuple[str, ...] = ()  # any program that speaks the watcher protocol
+    imap: Server | None = None
+    login: Login = field(default_factory=Login)  # with imap
     names: NameForm = CANONICAL
     inputkill: bool = False  # run the command under inputkill, because it does not look at its own stdin
     # What mailsync may do here.
@@ -60,6 +65,16 @@ class Store:
     def tree(self) -> Path | None:
         """What our own watcher watches; None where a command does."""
         return self.maildir or self.mbox or self.mh
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anything tells of changes."""
+        return self.tree is not None or bool(self.command)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether mailsync can read it."""
+        return self.imap is not None or self.local_maildir is not None
 
     @property
     def local_maildir(self) -> Path | None:

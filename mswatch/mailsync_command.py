@@ -27,6 +27,7 @@ from mswatch.errors import (
     MswatchError,
     UsageError,
 )
+from mswatch.imap_session.settings import Server
 from mswatch.locks import Lock
 from mswatch.mailsync import settled
 from mswatch.mailsync.decide import READ_ONLY, Permissions, Rules
@@ -148,14 +149,30 @@ def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
 
 
 def _store(store: accounts.Store) -> Store:
+    if store.imap is not None:
+        return _imap_store(store, store.imap)
     from mswatch.mailsync.stores.maildir import MaildirStore
 
     if store.local_maildir is None:
         raise ConfigError(
             [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
-            'give it a maildir, or use another syncer in [sync] with = "..."',
+            'give it a maildir here, or imap, or use another syncer in [sync] with = "..."',
         )
     return MaildirStore(store.name, store.local_maildir, store.layout, store.names)
+
+
+def _imap_store(store: accounts.Store, server: Server) -> Store:
+    from mswatch.imap_session.login import log_in
+    from mswatch.mailsync.stores.imap import ImapStore
+
+    return ImapStore(store.name, lambda: log_in(server, store.login), store.names.own_names)
+
+
+def _place(store: accounts.Store) -> str:
+    """Return what tells a store from another one: with another one nothing that is remembered is true."""
+    if store.imap is None:
+        return f"{store.maildir} {store.layout}"
+    return f"imap {store.login.user} {store.imap.host.lower()} {' '.join(store.imap.tunnel)}"
 
 
 def engine_options(account: Account, options: argparse.Namespace) -> Options:
@@ -226,7 +243,7 @@ def _locked(account: Account, directory: Path, *, quiet: bool, make: bool) -> It
 def _opened(account: Account, directory: Path) -> Iterator[tuple[State, str]]:
     state, note = State.open(_state_file(account, directory))
     try:
-        pair = "\n".join(f"{store.maildir} {store.layout}" for store in account.stores)
+        pair = "\n".join(map(_place, account.stores))
         remembered = state.about("pair").decode("utf-8", "surrogateescape")
         if pair != remembered:
             if remembered:

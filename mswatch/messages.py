@@ -68,6 +68,14 @@ WATCHING = Message(
     Priority.NOTICE,
     "Both stores are watched: from now on changes are seen at once.",
 )
+UNWATCHED = Message(
+    "UNWATCHED",
+    "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c20",
+    Priority.NOTICE,
+    "Nothing tells of changes in this store: they are seen when all mailboxes are synced, every poll_period, "
+    "or together with changes of the other store.",
+    "Say in the account how it is watched, or lower poll_period.",
+)
 WATCHER_LOST = Message(
     "WATCHER_LOST",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c05",
@@ -124,8 +132,9 @@ RUN_FAILED = Message(
     "RUN_FAILED",
     "5f6b0c9a3f0f4f8c9f8a2a4b7d1e0c0c",
     Priority.WARNING,
-    "A run has failed. Its mailboxes stay pending and are tried again, after growing waits. This, and what "
-    "the syncer printed, is told once for each mailbox and cause, and not for each try.",
+    "A run has failed. Its mailboxes stay pending and are tried again, after growing waits; after max_delay "
+    "when the syncer ended with 78, which says that somebody has to mend something first. This, and what the "
+    "syncer printed, is told once for each mailbox and cause, and not for each try.",
     "What the syncer printed is in the records before; `mswatch status` tells when the next try is.",
 )
 RUN_STOPPED = Message(

@@ -17,6 +17,7 @@ _STATES = {
     "replacing": "being started anew",
     "waiting": "down",
     "leaving": "ending",
+    "unwatched": "not watched",
 }
 
 
@@ -38,7 +39,8 @@ def report(account: Json, now: float) -> Iterator[str]:
 
 
 def _store(store: Json, now: float) -> str:
-    words = [f"{_STATES[store['state']]} for {_span(now - store['since'])}"]
+    state = _STATES[store["state"]]
+    words = [state if store["since"] is None else f"{state} for {_span(now - store['since'])}"]
     if store["detail"]:
         words.append(show(store["detail"]))
     if store["retry_at"] is not None:

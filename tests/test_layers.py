@@ -41,7 +41,9 @@ PURE_STANDARD = {
 PURE_PARTS = {
     "mswatch/core": {"mswatch.core", "mswatch.names", "mswatch.account"},
     "mswatch/names.py": {"mswatch.core", "mswatch.names", "mswatch.account"},
-    "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.account", "pathlib"},  # a type only
+    # pathlib and settings: types only.
+    "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.imap_session.settings", "pathlib"},
+    "mswatch/imap_session/settings.py": {"pathlib"},
     "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.errors"},
     "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.errors"},
     "mswatch/oldmailsync/rc.py": {
@@ -57,7 +59,7 @@ PURE_PARTS = {
 
 # Packages inside mswatch do not import each other, except these.
 MAY_IMPORT = {
-    "config": {"mswatch.core.policy"},
+    "config": {"mswatch.core.policy", "mswatch.imap_session.settings"},
     "imap_session": {"mswatch.imap"},
     "watchers": {"mswatch.imap", "mswatch.imap_session"},
     "mailsync": {"mswatch.imap", "mswatch.imap_session"},

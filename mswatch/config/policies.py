@@ -15,7 +15,7 @@ Keys = tuple[str, ...]
 
 def make_policy(
     values: Mapping[str, Any],
-    stores: tuple[str, str],
+    stores: tuple[str, ...],
     watchers: tuple[WatcherLimits, ...] = (),
     *,
     hook: bool = False,

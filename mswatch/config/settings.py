@@ -45,6 +45,7 @@ DEFAULT_FORMS = {
     "nested": NameForm("/", "utf-7"),
     "mbox": NameForm("/", "utf-7"),
     "mh": NameForm("/", "utf-8", (("inbox", "INBOX"),)),
+    "imap": NameForm("/", "utf-8"),  # the server says how it writes names
     "mailsync": NameForm("/", "utf-8"),
     "mbsync": NameForm("/", "utf-7"),
     "offlineimap": NameForm("/", "utf-7"),
@@ -274,7 +275,8 @@ SETTINGS = (
         "maildir",
         values.MAILDIR,
         "A Maildir tree, on this machine or on the host that ssh names. A relative path starts at the "
-        "home directory there. Each store has one of maildir, mbox, mh and command.",
+        "home directory there. Each store has one of maildir, mbox, mh and command, which says how it is "
+        "watched; or imap, or both.",
         default_text="none",
         sample={"store.local": '"~/Mail/work"', "store.server": '"~/Maildir"'},
         is_there=True,
@@ -326,6 +328,123 @@ SETTINGS = (
         default_text="none",
         sample={"store.server": '# ["inputkill", "watch_maildirs"]'},
         is_there=True,
+    ),
+    Setting(
+        STORE,
+        "imap",
+        values.SERVER,
+        "For mailsync: the server whose mailboxes are the store. How it is watched is said by maildir, mbox, "
+        "mh or command, with ssh if need be; without them it is not, and looked at every poll_period.",
+        default_text="none",
+        sample={"store.server": '# "imap.example.org"'},
+    ),
+    Setting(
+        STORE,
+        "tunnel",
+        values.COMMAND,
+        "In place of imap: a program that speaks IMAP on its standard input and output. ~/ at the start of a "
+        "word is expanded; no shell reads it. It is given silence_limit to answer.",
+        default_text="none",
+        sample={"store.server": '# ["ssh", "mail.example.org", "/usr/lib/dovecot/imap"]'},
+    ),
+    Setting(
+        STORE,
+        "user",
+        values.PERSON,
+        "With imap: who logs in there.",
+        default_text="none; needed, unless a client_certificate says it",
+        sample={"store.server": '# "me@example.org"'},
+    ),
+    Setting(
+        STORE,
+        "password_command",
+        values.COMMAND,
+        "With imap: a program that prints the password on its first line. It is run anew at each login. ~/ "
+        "at the start of a word is expanded; no shell reads it. The password itself has no place in this "
+        "file.",
+        default_text="you are asked at the terminal, which a service does not have",
+        sample={"store.server": '# ["pass", "show", "mail/work"]'},
+    ),
+    Setting(
+        STORE,
+        "password_file",
+        values.FILE,
+        "With imap: a file that nobody else may read, with the password on its first line.",
+        default_text="none",
+        sample={"store.server": '# "~/.config/mswatch/work.password"'},
+    ),
+    Setting(
+        STORE,
+        "token_command",
+        values.COMMAND,
+        "With imap: a program that prints an access token of OAuth 2.0 on its first line, for servers that "
+        "want one in place of a password (Gmail, Microsoft 365). It is run anew at each login.",
+        default_text="none",
+        sample={"store.server": '# ["oama", "access", "me@example.org"]'},
+    ),
+    Setting(
+        STORE,
+        "password_limit",
+        values.LIMIT,
+        "How long password_command or token_command may take, or you at the terminal. Less than idle_limit.",
+        default=60.0,
+        default_text='"1m"',
+        sample={"store.server": '# "1m"'},
+    ),
+    Setting(
+        STORE,
+        "mechanisms",
+        values.MECHANISMS,
+        "With imap: the only ways to log in that are used. LOGIN-COMMAND is the LOGIN of IMAP itself.",
+        default_text="the strongest that the server has",
+        sample={"store.server": '# ["PLAIN"]'},
+    ),
+    Setting(
+        STORE,
+        "security",
+        values.choice("tls", "starttls", "plain"),
+        'With imap: "tls" from the first byte on (port 993), "starttls" after a greeting in clear (port '
+        '143), "plain" for nothing at all (port 143), which lets everybody on the way read the password.',
+        default="tls",
+        default_text='"tls"',
+        sample={"store.server": '# "starttls"'},
+    ),
+    Setting(
+        STORE,
+        "fingerprints",
+        values.FINGERPRINTS,
+        "With imap: what the server's certificate is known by: the SHA-256 of it (openssl x509 -noout "
+        "-fingerprint -sha256) or of its public key. One of these must be right, and nothing else is asked "
+        "of the certificate; so one that signed itself is trusted.",
+        default_text="none; an authority that the system trusts must have signed it",
+        sample={"store.server": '# ["' + "0123456789abcdef" * 4 + '"]'},
+    ),
+    Setting(
+        STORE,
+        "authorities",
+        values.FILE,
+        "With imap: a file of the certificates whose signatures are trusted, instead of the system's.",
+        default_text="those of the system",
+        sample={"store.server": '# "~/.config/mswatch/authority.pem"'},
+    ),
+    Setting(
+        STORE,
+        "client_certificate",
+        values.FILE,
+        "With imap: a file with a certificate and its private key, which the server asks for. It is also the "
+        "login, where neither a password nor a token is given.",
+        default_text="none",
+        sample={"store.server": '# "~/.config/mswatch/me.pem"'},
+    ),
+    Setting(
+        STORE,
+        "silence_limit",
+        values.LIMIT,
+        "With imap: how long the server may be silent when it is to answer, and how long connecting to it "
+        "may take. After that the run ends, and is tried again. Less than idle_limit.",
+        default=30.0,
+        default_text='"30s"',
+        sample={"store.server": '# "30s"'},
     ),
     Setting(
         STORE,

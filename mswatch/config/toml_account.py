@@ -19,8 +19,9 @@ from mswatch.config.policies import check_delays, make_policy
 from mswatch.config.problems import Problems, nearest
 from mswatch.config.settings import DEFAULT_FORMS, HOOK, STORE, SYNC, TOP, settings_of
 from mswatch.config.toml_text import Document, Keys, NoTomlError
-from mswatch.config.values import UnfitError, found
+from mswatch.config.values import UnfitError, delay_text, found
 from mswatch.core.policy import WatcherLimits
+from mswatch.imap_session.settings import BY_TOKEN, Login, Server
 from mswatch.names import NameForm, show
 
 Values = dict[str, Any]
@@ -66,13 +67,39 @@ class _Reader:
         top = self._table(TOP, (), data, also=("sync", "store", "hook"))
         for key, message in check_delays(top, settings_of(TOP)):
             self._complain(key, message)
+        self._check_unwatched(top, stores)
+        self._check_limits(sync, stores)
         self._problems.raise_if_any()
         if len(stores) != 2 or sync is None:
             raise AssertionError("an account without problems has two stores and a syncer")
-        policy = make_policy(
-            top, (stores[0].name, stores[1].name), tuple(self._limits), hook=hook is not None
-        )
+        watched = tuple(store.name for store in stores if store.is_watched)
+        policy = make_policy(top, watched, tuple(self._limits), hook=hook is not None)
         return Account(self._name, source, (stores[0], stores[1]), sync, policy, hook)
+
+    def _check_unwatched(self, top: Values, stores: list[Store]) -> None:
+        for store in stores:
+            if not store.is_watched and store.imap is not None and top["poll_period"] == 0:
+                self._complain(
+                    ("poll_period",),
+                    f"0 means never, and store {store.name} is not watched, so nobody would see its changes; "
+                    "give it a poll_period, or say how the store is watched",
+                )
+
+    def _check_limits(self, sync: Sync | None, stores: list[Store]) -> None:
+        """Complain of waits that idle_limit would cut off: nobody could tell then what was waited for."""
+        if sync is None or sync.kind != "mailsync" or not sync.idle_limit_s:
+            return
+        for store in stores:
+            waits = {} if store.imap is None else {"silence_limit": store.imap.timeout_s}
+            if store.login.command or store.login.asks:
+                waits["password_limit"] = store.login.limit_s
+            for key, limit_s in waits.items():
+                if limit_s is not None and limit_s >= sync.idle_limit_s:
+                    self._complain(
+                        ("store", store.name, key),
+                        f"{delay_text(limit_s)} is not less than idle_limit of [sync], which is "
+                        f"{delay_text(sync.idle_limit_s)}; lower it or raise idle_limit",
+                    )
 
     def _hook(self, data: object) -> Hook | None:
         if not isinstance(data, dict):
@@ -92,6 +119,10 @@ class _Reader:
         settings = settings_of(place)
         checked: Values = {key: setting.default for key, setting in settings.items()}
         for key, value in data.items():
+            if place == STORE and key in _SECRETS:
+                remedy = "write password_command or password_file"
+                self._complain((*keys, key), f"a password has no place in this file; {remedy}")
+                continue
             if key not in settings:
                 hint = nearest(key, (*settings, *also)) or f"; known here: {', '.join((*settings, *also))}"
                 self._complain((*keys, key), f"no such setting{hint}")
@@ -122,18 +153,23 @@ class _Reader:
         if not is_name(name):
             self._complain(keys, f"{found(name)} is no name for a store; allowed: {NAME_ALLOWED}")
         values = self._table(STORE, keys, data, is_remote="ssh" in data)
-        given = [key for key in _WHERE if key in data]
-        if len(given) != 1:
-            both = " and ".join(given) if given else f"none of {', '.join(_WHERE)}"
-            self._complain(keys, f"{both}; allowed: one of them")
+        given = [key for key in _WATCHED if key in data]
+        served = [key for key in _SERVED if key in data]
+        if len(given) > 1 or len(served) > 1:
+            self._complain(keys, f"{' and '.join(given if len(given) > 1 else served)}; allowed: one of them")
+        if not given and not served:
+            self._complain(keys, f"none of {', '.join((*_WATCHED, *_SERVED))}; allowed: one of them")
         is_ours = bool({*_TREES}.intersection(given))
         self._only_with("command", keys, data, ("inputkill",))
         self._only_with("maildir", keys, data, ("layout",))
         self._only_with("mbox", keys, data, ("inbox",))
         if not is_ours:
             self._only_with("maildir", keys, data, ("poll", "helper", *_QUESTIONS))
+        if served and not given:
+            self._only_with(_WATCHED, keys, data, ("separator", "encoding", "start_limit", "ssh"))
+        imap, login = self._imap(keys, data, values)
         self._only_with("ssh", keys, data, _ONLY_WITH_SSH)
-        kind = values["layout"] if "maildir" in data else (given or ["command"])[0]
+        kind = values["layout"] if "maildir" in data else (given or ["imap" if served else "command"])[0]
         ssh = None if values["ssh"] is None else _ssh(values)
         is_asked = ssh is not None and is_ours
         limits = WatcherLimits(
@@ -153,6 +189,8 @@ class _Reader:
             inbox=values["inbox"],
             mh=values["mh"],
             command=values["command"] or (),
+            imap=imap,
+            login=login,
             names=_name_form(values, kind),
             inputkill=values["inputkill"],
             create=values["create"],
@@ -165,13 +203,56 @@ class _Reader:
             answer_s=_MISSED_QUESTIONS * (values["ask_every"] or 0.0) if is_asked else None,
         )
 
-    def _only_with(self, needed: str, keys: Keys, data: Values, dependent: Keys) -> None:
+    def _imap(self, keys: Keys, data: Values, values: Values) -> tuple[Server | None, Login]:
+        """Return how the server of a store is reached, if it has one, and who logs in there."""
+        self._only_with("imap", keys, data, (*_ONLY_WITH_TLS, "security"))
+        self._only_with(_SERVED, keys, data, _ONLY_WITH_IMAP)
+        if not any(key in data for key in _SERVED):
+            return None, Login()
+        for key in _ONLY_WITH_TLS if values["security"] == "plain" else ():
+            if key in data:
+                self._complain((*keys, key), 'means nothing with security = "plain"; take one of them out')
+        sources = [key for key in _PASSWORDS if key in data]
+        if len(sources) > 1:
+            self._complain(keys, f"{' and '.join(sources)}; allowed: one of them")
+        if "user" not in data and ("imap" in data or sources) and "client_certificate" not in data:
+            self._complain((*keys, "user"), "missing; who logs in to the server?")
+        is_token = "token_command" in data
+        for name in values["mechanisms"] or ():
+            if is_token != (name in BY_TOKEN):
+                wanted = "a password" if is_token else "a token; write token_command"
+                self._complain((*keys, "mechanisms"), f"{found(name)} takes {wanted}")
+        host, port = values["imap"] or ("", 0)
+        server = Server(
+            host,
+            port,
+            values["security"] or "tls",
+            authorities=values["authorities"],
+            pins=values["fingerprints"] or (),
+            client_certificate=values["client_certificate"],
+            tunnel=values["tunnel"] or (),
+            timeout_s=values["silence_limit"],
+        )
+        login = Login(
+            values["user"] or "",
+            command=values["password_command"] or values["token_command"] or (),
+            file=values["password_file"],
+            asks="user" in data and not sources and "client_certificate" not in data,
+            limit_s=values["password_limit"],
+            is_token=is_token,
+            mechanisms=values["mechanisms"] or (),
+        )
+        return server, login
+
+    def _only_with(self, needed: str | Keys, keys: Keys, data: Values, dependent: Keys) -> None:
+        """Complain of what stands there without any of those that it belongs to."""
+        needed = (needed,) if isinstance(needed, str) else needed
         for key in dependent:
-            if key in data and needed not in data:
-                self._complain((*keys, key), f"means nothing without {needed}; take it out")
+            if key in data and not any(each in data for each in needed):
+                self._complain((*keys, key), f"means nothing without {' or '.join(needed)}; take it out")
 
     def _sync(self, data: object, stores: list[Store], source: Path) -> Sync | None:
-        readable = len(stores) == 2 and all(store.local_maildir is not None for store in stores)
+        readable = len(stores) == 2 and all(store.is_readable for store in stores)
         if data is None and not readable:
             self._complain(("sync",), 'missing; write a table [sync] with = "mbsync", or with a command')
             return None
@@ -186,7 +267,8 @@ class _Reader:
         self._check_sync_keys(kind, data)
         if kind == "mailsync" and not readable:
             self._complain(
-                ("sync", "with"), "mailsync has to read both stores; give both a maildir on this machine"
+                ("sync", "with"),
+                "mailsync has to read both stores; give each a maildir on this machine, or imap",
             )
         target = {
             "mailsync": str(source.absolute()),
@@ -229,7 +311,12 @@ class _Reader:
 # The program that came with this Python, whatever PATH says.
 _PROGRAMS = {"mailsync": (sys.executable, "-m", "mswatch.mailsync_entry")}
 _TREES = ("maildir", "mbox", "mh")
-_WHERE = (*_TREES, "command")
+_WATCHED = (*_TREES, "command")
+_SERVED = ("imap", "tunnel")
+_PASSWORDS = ("password_command", "password_file", "token_command")
+_ONLY_WITH_IMAP = ("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit")
+_ONLY_WITH_TLS = ("fingerprints", "authorities", "client_certificate")
+_SECRETS = ("password", "pass")
 # The home directory on another host, which only that knows.
 _HOME_THERE = Path("~")
 _QUESTIONS = ("ask_every", "answer_limit")

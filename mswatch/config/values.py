@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN
 from mswatch.names import Pattern, show
 
 Keys = tuple[str, ...]  # the way to a value: ("store", "local", "maildir")
@@ -108,6 +109,54 @@ def _host(value: object, home: Path | None) -> str:
     if not _HOST.fullmatch(text) or any(part.startswith("-") for part in text.split("@")):
         raise unfit(f"{found(value)} is no host")
     return text
+
+
+_SERVER = re.compile(
+    r"(?:\[(?P<digits>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s/:\[\]-][^\s/:\[\]]*))"
+    r"(?::(?P<port>[0-9]+))?"
+)
+_LONGEST_HOST = 253
+
+
+def _server(value: object, home: Path | None) -> tuple[str, int]:
+    text = _text(value, home)
+    if "@" in text:  # perhaps with a password, so it is not shown
+        raise unfit("there is a user in it, who belongs into user")
+    match = _SERVER.fullmatch(text)
+    if match is None or not text.isprintable() or len(text) > _LONGEST_HOST:
+        raise unfit(f"{found(value)} is no server")
+    port = match["port"]
+    return match["digits"] or match["name"], 0 if port is None else _port(int(port[:6]), home)
+
+
+def _person(value: object, home: Path | None) -> str:
+    text = _text(value, home)
+    if not text or not text.isprintable():
+        raise unfit(f"{found(value)} cannot be logged in as")
+    return text
+
+
+_FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _mechanisms(value: object, home: Path | None) -> tuple[str, ...]:
+    words: tuple[str, ...] = _list(value, _text, home)
+    for word in words:
+        if word not in (*BY_PASSWORD, *BY_TOKEN):
+            raise unfit(f"{found(word)} is not known")
+    if not words:
+        raise unfit("an empty list")
+    return words
+
+
+def _fingerprints(value: object, home: Path | None) -> tuple[str, ...]:
+    words: tuple[str, ...] = _list(value, _text, home)
+    for word in words:
+        if not _FINGERPRINT.fullmatch(word.replace(":", "")):
+            raise unfit(f"{found(word)} is no SHA-256 fingerprint")
+    if not words:
+        raise unfit("an empty list")
+    return words
 
 
 def _flag(value: object, home: Path | None) -> bool:
@@ -273,6 +322,18 @@ FILE = Kind("file", 'a path, as "~/.ssh/mail"', _path)
 LIMIT = Kind("delay", '"300ms", "1.5s", "5m", "1h" or a number of seconds, from 100 ms to a day', _limit)
 PORT = Kind("number", "a number from 1 to 65535", _port)
 HOST = Kind("host", 'a host as ssh takes it, as "example.org" or "me@example.org"', _host)
+SERVER = Kind("server", 'a host, with a port if need be, as "imap.example.org" or "[::1]:1143"', _server)
+PERSON = Kind("name", 'the name of a user, as "me@example.org"', _person)
+MECHANISMS = Kind(
+    "list of words",
+    "a list of some of " + ", ".join(f'"{name}"' for name in (*BY_PASSWORD, *BY_TOKEN)),
+    _mechanisms,
+)
+FINGERPRINTS = Kind(
+    "list of fingerprints",
+    "a list of strings of 64 hexadecimal digits, with or without : between",
+    _fingerprints,
+)
 SEPARATOR = Kind("character", "one ASCII punctuation mark other than & + , -", _separator)
 PREFIX = Kind("two strings", 'a prefix and a separator, as ["work", ":"]', _prefix)
 SIZE = Kind("size", 'bytes, as 20000000, "20M", "300k" or "1G"', _size)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from mswatch import messages
 from mswatch.account import Account, Store
+from mswatch.config.values import delay_text
 from mswatch.control import Server
 from mswatch.core import effects as ef
 from mswatch.core import events as ev
@@ -38,7 +39,7 @@ from mswatch.service.network import NetworkListener
 from mswatch.service.retelling import Retelling
 from mswatch.service.running import Running
 from mswatch.service.sleep import SleepWatch
-from mswatch.service.status import Counters, count_of, pending_lines, summary
+from mswatch.service.status import Counters, count_of, looked_at, pending_lines, summary
 from mswatch.service.tasks import spawn
 from mswatch.service.watching import Watching
 
@@ -83,12 +84,13 @@ class Coordinator:
         self._record = record
         seed = SystemRandom().randrange(1 << 30)
         self.engine = Engine(account.policy, seed)
-        self.watchings = {store.name: self._watching(store) for store in account.stores}
+        self.watchings = {store.name: self._watching(store) for store in account.stores if store.is_watched}
         self.running: Running | None = None
         self.hooking = Hooking(account.name, launcher, self.feed, log)
         self._answering = Answering(self)
         self._timer: asyncio.TimerHandle | None = None
         self._told_ready = self._told_watching = False
+        self._told_unwatched: set[str] = set()
         self._bug: Exception | None = None
         log.fields["MSWATCH_ACCOUNT"] = account.name
         self._write_record(transcript.head(account.policy, seed))
@@ -211,6 +213,8 @@ class Coordinator:
         known = {store.name: store for store in self.account.stores}
         changed = tuple(s.name for s in account.stores if s.name in known and s != known[s.name])
         for store in account.stores:
+            if not store.is_watched:
+                continue
             if store.name in self.watchings:
                 self.watchings[store.name].store = store
             else:
@@ -229,15 +233,22 @@ class Coordinator:
 
     def _tell_state(self) -> None:
         """Tell people and the manager, when it is so, that the stores are watched and we are ready."""
-        is_watching = all(watcher.is_watching for watcher in self.engine.watchers.values())
+        watchers = self.engine.watchers
+        is_watching = bool(watchers) and all(watcher.is_watching for watcher in watchers.values())
+        unwatched = {store.name for store in self.account.stores if not store.is_watched}
+        for name in sorted(unwatched - self._told_unwatched):
+            text = f"Store {name} is not watched: {looked_at(self.account.policy)}"
+            self.log.tell(messages.UNWATCHED, text, store=name)
+        self._told_unwatched = unwatched
         if is_watching and not self._told_watching:
-            self.log.tell(messages.WATCHING, "Watching mailstores")
+            what = f"mailstore {', '.join(watchers)}" if unwatched else "mailstores"
+            self.log.tell(messages.WATCHING, f"Watching {what}")
         self._told_watching = is_watching
-        states = {watcher.state for watcher in self.engine.watchers.values()}
+        states = {watcher.state for watcher in watchers.values()}
         if State.STARTING not in states and not self._told_ready:
             self._told_ready = True
             self._notifier.ready()
-        self._notifier.status(summary(self.engine))
+        self._notifier.status(summary(self.engine, sorted(unwatched)))
 
     def _ping(self) -> None:
         """Let the manager know that this loop turns; nothing else here is done at intervals."""
@@ -324,7 +335,10 @@ class Coordinator:
         elif self.engine.ending:
             self.log.tell(messages.RUN_STOPPED, f"Sync ended with the service {took}", **fields)
         elif self._is_news(mailboxes, detail):
-            self.log.tell(messages.RUN_FAILED, f"Sync errored: {detail} {took}", **fields)
+            text = f"Sync errored: {detail} {took}"
+            if result is ev.Result.BARRED:
+                text += f"; the next one in {delay_text(self.account.policy.max_delay)}, or when asked for"
+            self.log.tell(messages.RUN_FAILED, text, **fields)
         found = self.echoes.end(succeeded=result is ev.Result.SUCCESS and not self._dry)
         self.feed([*found, ev.RunFinished(number, result, detail)])
         failed = result is not ev.Result.SUCCESS

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mswatch.config.values import delay_text
 from mswatch.core.engine import Engine
 from mswatch.core.events import Result
+from mswatch.core.policy import Policy
 from mswatch.core.schedule import EVERYTHING, Target
 from mswatch.core.supervision import State
 
@@ -95,6 +98,17 @@ class _Wall:
 
 
 def _store(coordinator: Coordinator, store: Store, wall: _Wall) -> Json:
+    if not store.is_watched:
+        return {
+            "where": _where(store),
+            "state": "unwatched",
+            "since": None,
+            "detail": looked_at(coordinator.account.policy),
+            "note": "",
+            "failures": 0,
+            "retry_at": None,
+            "pid": None,
+        }
     watcher = coordinator.engine.watchers[store.name]
     watching = coordinator.watchings[store.name]
     return {
@@ -110,6 +124,8 @@ def _store(coordinator: Coordinator, store: Store, wall: _Wall) -> Json:
 
 
 def _where(store: Store) -> str:
+    if not store.is_watched and store.imap is not None:
+        return store.imap.place
     there = str(store.tree) if store.tree is not None else " ".join(store.command)
     return there if store.ssh is None else f"{store.ssh.host}:{there}"
 
@@ -127,7 +143,12 @@ def _target(engine: Engine, mailbox: str | None, target: Target, wall: _Wall) ->
     }
 
 
-def summary(engine: Engine) -> str:
+def looked_at(policy: Policy) -> str:
+    """Say when a store that nobody watches is looked at; the configuration sees to it that it is."""
+    return f"looked at every {delay_text(policy.poll_period)}, and together with the other store"
+
+
+def summary(engine: Engine, unwatched: Sequence[str] = ()) -> str:
     """Say in a line what goes on; it changes only when something does."""
     schedule = engine.schedule
     if engine.ending:
@@ -136,6 +157,7 @@ def summary(engine: Engine) -> str:
         f"{name} {State.WATCHING.value if watcher.is_watching else watcher.state.value}"
         for name, watcher in engine.watchers.items()
     ]
+    watchers += [f"{name} not watched" for name in unwatched]
     if schedule.run is not None:
         doing = f"syncing {count_of(schedule.run.mailboxes)}"
     elif any(target.failures for target in schedule.pending.values()):

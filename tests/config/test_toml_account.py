@@ -188,7 +188,7 @@ command = ["x"]
         ('[sync]\ncommand = ["a"]\narguments = []', "sync.arguments: means nothing with"),
         ('[sync]\nwith = "mbsync"\nmailbox_prefix = ["a", "b"]', "sync.mailbox_prefix: means nothing with"),
         ('[store.a]\nmaildir = "x"\ninputkill = true', "store.a.inputkill: means nothing without command"),
-        ("[store.a]\n", "work.toml:1: store.a: none of maildir, mbox, mh, command; allowed: one of them"),
+        ("[store.a]\n", "work.toml:1: store.a: none of maildir, mbox, mh, command, imap, tunnel; allowed"),
         ('[store."a:b"]\n', 'store."a:b": "a:b" is no name for a store'),
         ("a = 1\na = 2", "work.toml:2: this is no TOML: "),
         ("base_delay = 5", "work.toml:1: base_delay: 5s is more than inter_delay, which is 1s (the default)"),

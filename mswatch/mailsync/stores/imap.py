@@ -16,7 +16,7 @@ before and put on again after, so that a break in between undeletes rather than 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from mswatch.imap import commands
 from mswatch.imap.connection import Done
@@ -27,20 +27,27 @@ from mswatch.mailsync.stores.contract import Mailbox, MailboxError, NotEmptyErro
 from mswatch.mailsync.stores.imap_account import ImapAccount, ImapMark
 from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
-from mswatch.names import NameForm, show
+from mswatch.names import NameForm, encode_utf7, show
 
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
 
 
 class ImapStore(Store):
-    """The mailboxes of one account."""
+    """The mailboxes of one account.
 
-    def __init__(self, name: str, log_in: Callable[[], Session]) -> None:
+    ``own_names`` are pairs of the server's name, below its prefix, and the canonical name, of the mailboxes
+    whose names follow no rule.
+    """
+
+    def __init__(
+        self, name: str, log_in: Callable[[], Session], own_names: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.name = name
         self.notes: list[str] = []
         self._log_in = log_in
         self._opened: ImapAccount | None = None
-        self._names = ImapNames(NameForm("/", "utf-7"))
+        self._own_names = tuple((_as_listed(own_name), name) for own_name, name in own_names)
+        self._names = ImapNames(NameForm("/", "utf-7", self._own_names))
 
     @property
     def _account(self) -> ImapAccount:
@@ -69,7 +76,7 @@ class ImapStore(Store):
                 separator = event.separator or separator
             elif isinstance(event, Namespaces):
                 namespaces = event
-        self._names = _names(separator, namespaces)
+        self._names = _names(separator, namespaces, self._own_names)
 
     def make(self) -> None:
         """Nothing: an account is there or is not."""
@@ -174,7 +181,14 @@ class ImapStore(Store):
             self._opened = None
 
 
-def _names(separator: str, namespaces: Namespaces | None) -> ImapNames:
+def _as_listed(own_name: str) -> str:
+    """Return a name as the server writes it, also where a person wrote it as it is read."""
+    return own_name if own_name.isascii() else encode_utf7(own_name) or own_name
+
+
+def _names(
+    separator: str, namespaces: Namespaces | None, own_names: tuple[tuple[str, str], ...]
+) -> ImapNames:
     prefix = ""
     others: tuple[str, ...] = ()
     if namespaces is not None:
@@ -183,4 +197,4 @@ def _names(separator: str, namespaces: Namespaces | None) -> ImapNames:
             separator = namespaces.personal[0].separator or separator
         foreign = (*namespaces.others, *namespaces.shared)
         others = tuple(entry.prefix for entry in foreign if entry.prefix and entry.prefix != prefix)
-    return ImapNames(NameForm(separator, "utf-7"), prefix, others)
+    return ImapNames(NameForm(separator, "utf-7", own_names), prefix, others)
