@@ -49,6 +49,9 @@ class DryStore(Store):
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         return self._store.mailboxes(only) if self._there else {}
 
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        return self._store.hidden(mailboxes) if self._there else {}
+
     def make_mailbox(self, mailbox: str) -> None:
         self._made.add(mailbox)
 

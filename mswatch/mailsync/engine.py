@@ -141,12 +141,21 @@ class Engine:
             for side, store in self._stores.items()
         }
 
+    def _leave_out_hidden(self, listing: Listing) -> None:
+        """Leave alone what a store had and cannot show now."""
+        for name, row in self._remembered().items():
+            for side in SIDES:
+                if row.epoch(side) is not None and name not in listing[side]:
+                    for hidden, reason in self._stores[side].hidden([name]).items():
+                        self._outcome.failed[hidden] = reason
+
     # The run
 
     def _sync(self, only: Collection[str] | None) -> None:
         listing, everything = self._list(only)
         names = None if only is None else set(only)
         if everything:
+            self._leave_out_hidden(listing)
             if not all(self._believable(side, listed=listing[side]) for side in SIDES):
                 return
             renamed = self._follow_renames(listing)
@@ -180,6 +189,8 @@ class Engine:
         known: list[Work] = []
         fresh: list[Work] = []
         for item in mailboxes.to_sync(listing["near"], listing["far"], remembered):
+            if item.name in self._outcome.failed:
+                continue
             if isinstance(item, Drop):
                 with self._state.transaction():
                     self._state.drop_mailbox(remembered[item.name])
@@ -219,6 +230,8 @@ class Engine:
         followed = set()
         for rename in mailboxes.renames(identities["near"], identities["far"], base):
             may = self._options.rules.of(rename.side)
+            if rename.base in self._outcome.failed:
+                continue
             if may.create and may.delete and self._moved_along(rename, remembered[rename.base]):
                 self._rename(rename, remembered[rename.base])
                 followed.add(rename.new_name)
@@ -282,7 +295,7 @@ class Engine:
         for partner, new_key in box.move(list(messages), target.name):
             seen, key = messages[partner]
             source.let_go(seen, other(side))
-            if new_key is None:
+            if new_key is None or target.has(other(side), new_key):
                 target.leave_alone(side, key)
             else:
                 target.take_in(seen, side, key, new_key)

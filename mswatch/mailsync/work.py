@@ -474,6 +474,8 @@ class Work:
         What is different in its flags is merged like that of any other message.
         """
         flags = self.difference.new[side].pop(key)
+        # There already, if a run was cut off that had moved it and not remembered.
+        self.difference.new[other(side)].pop(new_key, None)
         partner = _now(seen, other(side))
         if side == "near":
             moved = Seen(replace(seen.row, near=key, far=new_key), flags, partner)
@@ -483,6 +485,12 @@ class Work:
             self._state.save_rows([moved.row], self.row)
         self._touched.add(other(side))
         self.difference.rows[moved.row.id] = moved
+
+    def has(self, side: Side, key: Key) -> bool:
+        """Tell whether a message of a side is remembered to have its partner."""
+        keys: dict[Side, list[Key]] = {"near": [], "far": []}
+        keys[side].append(key)
+        return bool(self._state.raw_rows_of(self.row, keys["near"], keys["far"]))
 
     def leave_alone(self, side: Side, key: Key) -> None:
         """A message of which it is not known yet what became of its partner: the next run pairs them."""

@@ -162,6 +162,10 @@ class World:
         path = self.find(side, mailbox, name)
         path.rename(path.parent.parent / "cur" / f"{path.name.partition(':')[0]}:2,{on_disk(flags)}")
 
+    def delete(self, side: Side, mailbox: str, name: str) -> None:
+        """Remove a message, as a mail reader does."""
+        self.find(side, mailbox, name).unlink()
+
     def contents(self, side: Side) -> Contents:
         """Return what a store holds, read by our own store, each message as often as it is there."""
         store = self.store(side)
@@ -260,7 +264,7 @@ def build(directory: Path, world: str, made: World | None = None) -> World:
 
 def _edit(world: World, side: Side, line: Line, wanted: str | None) -> None:
     if wanted is None and line.base is not None:
-        world.find(side, line.mailbox, line.bytes_of).unlink()
+        world.delete(side, line.mailbox, line.bytes_of)
     elif wanted is not None and line.base is None:
         world.put(side, line.mailbox, line.name, wanted, body(line.bytes_of))
     elif wanted is not None and wanted != line.base:
@@ -292,7 +296,10 @@ def _subject(data: bytes) -> str:
     return data.partition(b"Subject: ")[2].partition(b"\n")[0].decode()
 
 
-_CALLS = ("open", "write", "rename", "unlink", "mkdir", "rmdir", "fsync", "utime", "listdir", "read")
+_CALLS = (
+    *("open", "read", "pread", "write", "pwrite", "ftruncate", "posix_fallocate", "fsync", "utime"),
+    *("link", "rename", "unlink", "mkdir", "rmdir", "listdir"),
+)
 
 
 @contextmanager

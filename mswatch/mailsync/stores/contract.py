@@ -215,6 +215,14 @@ class Store(ABC):
         One look for all of them, as cheap as it can be: when all marks are the known ones the run is over.
         """
 
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        """Name those of these mailboxes, which ``mailboxes`` did not find, that may be there, and why.
+
+        A directory that cannot be read now, a file that is no mailbox any more: they are left alone and
+        told, and not taken for removed.
+        """
+        return {}
+
     def stamp_paths(self) -> Iterable[bytes] | None:
         """Return the files and directories whose times tell of every change in the store; None: they do not.
 

@@ -66,13 +66,13 @@ class Keywords:
         new = {flag for flag in flags if not flag.startswith("\\") and flag != "$Forwarded"}
         new -= set(self._list())
         if new and not self._courier:
-            self._add(sorted(filter(_is_keyword, new)))
+            self._add(sorted(filter(is_keyword, new)))
         return frozenset(flag for flag in flags if self._has(flag))
 
     def _has(self, flag: str) -> bool:
         if flag in _SYSTEM:
             return True
-        return _is_keyword(flag) if self._courier else bool(self.letter(flag))
+        return is_keyword(flag) if self._courier else bool(self.letter(flag))
 
     def _list(self) -> list[str]:
         if self._names is None:
@@ -104,7 +104,7 @@ class Keywords:
 _SYSTEM = frozenset([r"\Seen", r"\Answered", r"\Flagged", r"\Deleted", r"\Draft", "$Forwarded"])
 
 
-def _is_keyword(flag: str) -> bool:
+def is_keyword(flag: str) -> bool:
     r"""Tell whether both programs can keep it: an atom of IMAP, that is no system flag (``\Recent``)."""
     return (
         0 < len(flag) <= LONGEST
@@ -121,7 +121,7 @@ def _read_list(path: bytes) -> list[str]:
         number, blank, name = line.partition(b" ")
         if blank and number.isdigit() and len(number) < 4 and int(number) < ROOM:
             text = name.decode("ascii", "replace")
-            if _is_keyword(text):
+            if is_keyword(text):
                 names[int(number)] = text
     return [names.get(index, "") for index in range(max(names, default=-1) + 1)]
 
@@ -133,11 +133,11 @@ def _read_courier(directory: bytes) -> dict[Key, Flags]:
     for line in lines.split(b"\n"):
         name, _, numbers = line.rpartition(b":")
         indexes = [int(number) for number in numbers.split() if number.isdigit() and len(number) < 6]
-        found[_key(name)] = frozenset(names[i] for i in indexes if i < len(names) and _is_keyword(names[i]))
+        found[_key(name)] = frozenset(names[i] for i in indexes if i < len(names) and is_keyword(names[i]))
     for name in os.listdir(directory):
         if not name.startswith((b":", b".")):
             keywords = _read(directory + b"/" + name).decode("ascii", "replace").split("\n")
-            found[_key(name)] = frozenset(filter(_is_keyword, keywords))
+            found[_key(name)] = frozenset(filter(is_keyword, keywords))
     return found
 
 

@@ -79,6 +79,7 @@ class MaildirStore(Store):
         self._nested = layout == "nested"
         self._form = form
         self._directories: dict[str, bytes] = {}  # by canonical name, as last listed
+        self._unreadable: dict[bytes, str] = {}  # directories that the last listing had to pass over, and why
         self._names = _UniqueNames()
 
     def open(self) -> bool:
@@ -105,11 +106,27 @@ class MaildirStore(Store):
         found: dict[str, Seen] = {}
         self.notes.clear()
         self._directories.clear()
+        self._unreadable.clear()
         if only is not None and all(self._add_named(name, found) for name in only):
             return found
         found.clear()
         for directory, entries in self._walk(self._root, (), set()):
             self._add_found(directory, entries, only, found)
+        return found
+
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        found = {}
+        for name in mailboxes:
+            directory = self._place(name)
+            reasons = [why for above, why in self._unreadable.items() if directory.startswith(above + b"/")]
+            try:
+                os.stat(directory + b"/cur")
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as error:
+                reasons.append(f"{_shown(directory)} cannot be read: {error.strerror}")
+            if reasons:
+                found[name] = reasons[0]
         return found
 
     def stamp_paths(self) -> Iterable[bytes] | None:
@@ -168,6 +185,7 @@ class MaildirStore(Store):
             if not entries:
                 raise
             self.notes.append(f"store {self.name}: passed over {_shown(directory)}: {error.strerror}")
+            self._unreadable[directory] = f"{_shown(directory)} cannot be read: {error.strerror}"
             return
         here = (status.st_dev, status.st_ino)
         if here in above:

@@ -1,0 +1,149 @@
+"""Worlds whose two stores are of any kind on this machine; others edit them as other programs would.
+
+mbox files are edited by the standard library's ``mailbox``, so that nothing of ours judges itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mailbox
+import os
+from pathlib import Path
+
+from mswatch.mailsync.decide import Side
+from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.mbox import MboxStore
+from tests.mailsync.worlds import FORM, World, body
+from tests.servers.waiting import wait_until
+
+MBOX_FROM = "MAILER-DAEMON Tue Nov 14 22:13:20 2023"
+
+
+class KindWorld(World):
+    """A world with a kind of store on each side."""
+
+    kinds: dict[Side, str]
+
+    def __init__(self, directory: Path, near: str, far: str) -> None:
+        super().__init__(directory)
+        self.kinds = {"near": near, "far": far}
+
+    def store(self, side: Side) -> Store:
+        if self.kinds[side] == "mbox":
+            return MboxStore(side, self.path(side), FORM, self.directory / "journals")
+        return super().store(side)
+
+    def make(self, side: Side, mailbox: str) -> Path:
+        if self.kinds[side] == "maildir":
+            return super().make(side, mailbox)
+        path = self.path(side) / mailbox
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return path
+
+    def put(self, side: Side, mailbox: str, name: str, flags: str = "", data: bytes | None = None) -> Path:
+        if self.kinds[side] == "maildir":
+            return super().put(side, mailbox, name, flags, data)
+        path = self.make(side, mailbox)
+        with opened(path) as box:
+            message = mailbox_message(body(name) if data is None else data, flags)
+            box.add(message)
+        return path
+
+    def set(self, side: Side, mailbox: str, name: str, flags: str) -> None:
+        if self.kinds[side] == "maildir":
+            super().set(side, mailbox, name, flags)
+            return
+        with opened(self.path(side) / mailbox) as box:
+            key, message = found(box, name)
+            box[key] = with_flags(message, flags)
+
+    def flag(self, side: Side, mailbox: str, name: str) -> None:
+        """Mark a message in the file as a careful program does: locked, and in place."""
+        path = self.path(side) / mailbox
+        with DotLock(path), path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            data = file.read()
+            line = f"Subject: {name}\n".encode()
+            if line not in data or line + b"X-Status" in data:
+                raise FileNotFoundError(name)
+            at = data.index(line) + len(line)
+            file.seek(at)
+            file.write(b"X-Status: F\n" + data[at:])
+
+    def delete(self, side: Side, mailbox: str, name: str) -> None:
+        if self.kinds[side] == "maildir":
+            super().delete(side, mailbox, name)
+            return
+        with opened(self.path(side) / mailbox) as box:
+            del box[found(box, name)[0]]
+
+    def leftovers(self) -> list[str]:
+        journals = self.directory / "journals"
+        left = [str(path) for path in journals.iterdir()] if journals.exists() else []
+        return [*super().leftovers(), *left, *map(str, self.directory.rglob("*.lock"))]
+
+
+class DotLock:
+    """A dot lock as delivery agents make it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+
+    def __enter__(self) -> None:
+        wait_until(self._made, "the dot lock is free")
+
+    def _made(self) -> bool:
+        try:
+            self._path.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink()
+
+
+class opened:  # noqa: N801 - used as a function is
+    """An mbox, open and locked in the standard library's way."""
+
+    def __init__(self, path: Path) -> None:
+        self._box = mailbox.mbox(path)
+
+    def __enter__(self) -> mailbox.mbox:
+        self._box.lock()
+        return self._box
+
+    def __exit__(self, *_: object) -> None:
+        self._box.flush()
+        self._box.close()
+
+
+def mailbox_message(data: bytes, flags: str) -> mailbox.mboxMessage:
+    """Return a message as the library writes it."""
+    message = mailbox.mboxMessage(data)
+    message.set_from(MBOX_FROM)
+    return with_flags(message, flags)
+
+
+def with_flags(message: mailbox.mboxMessage, flags: str) -> mailbox.mboxMessage:
+    """Give a message flags; the library knows no drafts and no keywords."""
+    letters = {"S": "R", "R": "A", "F": "F", "T": "D"}
+    message.set_flags("O" + "".join(letters[flag] for flag in flags if flag in letters))
+    if "D" in flags:
+        message.replace_header("X-Status", (message["X-Status"] or "") + "T") if "X-Status" in message else (
+            message.add_header("X-Status", "T")
+        )
+    del message["X-Keywords"]
+    keywords = [word for letter, word in (("w", "work"), ("P", "$Forwarded")) if letter in flags]
+    if keywords:
+        message["X-Keywords"] = " ".join(keywords)
+    return message
+
+
+def found(box: mailbox.mbox, name: str) -> tuple[str, mailbox.mboxMessage]:
+    """Return the message with this subject, and its key."""
+    for key, message in box.items():
+        if message["Subject"] == name:
+            return key, message
+    raise FileNotFoundError(f"{name} in {os.fspath(box._path)!r}")
