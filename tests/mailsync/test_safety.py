@@ -182,3 +182,19 @@ def test_both_renamed_a_mailbox(world: World) -> None:
     assert world.contents("near") == world.contents("far")
     assert set(world.contents("far")) == {"INBOX", "one"}
     assert size(world) == COUNT + COUNT // 2
+
+
+def test_mailbox_below_what_cannot_be_read_is_not_removed(tmp_path: Path) -> None:
+    """A directory that cannot be read hides mailboxes; nobody deleted them."""
+    world = World(tmp_path)
+    world.put("near", "INBOX", "a")
+    world.put("near", "deep/box", "b")
+    world.sync()
+    for place in (world.path("near") / "deep", world.path("near") / "deep/box"):
+        place.chmod(0)
+        outcome, listening = world.sync()
+        place.chmod(0o700)
+        assert outcome.failed.keys() == {"deep/box"}
+        assert listening.told == []
+    assert world.sync()[0].failed == {}
+    assert world.contents("near") == world.contents("far")
