@@ -7,12 +7,13 @@ content, and mail goes both ways again.  MSWATCH_LONG=1 makes the random part la
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.hosts.conftest import install
 from tests.hosts.machine import Json, Machine, Network
 from tests.hosts.roots import UID, USER, base_root
 from tests.servers.maildir import MaildirStore, make_message, messages, remove, set_flags
-from tests.servers.waiting import wait_until
+from tests.servers.waiting import read_line, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -39,6 +40,14 @@ passdb {
 }
 """
 IMAP = "Host mail\nUser alice\nPass secret\nSSLType None\nAuthMechs LOGIN"
+# Instead of mbsync; it stands in the account's [store.far].
+MAILSYNC = """
+imap = "mail"
+security = "plain"
+user = "alice"
+password_file = "~/password"
+silence_limit = 5
+"""
 TUNNEL = 'Tunnel "ssh -q mail exec /usr/lib/dovecot/imap"'
 MBSYNCRC = f"""FSync no
 
@@ -74,6 +83,26 @@ ssh = "mail"
 maildir = "~/Maildir"
 """
 QUICK = "ask_every = 2\nanswer_limit = 2\n"  # for links that are cut
+# What answers everybody who wants to leave some networks, on the ports of ssh and of IMAP.
+PORTAL = """
+import select, socket
+ports = [socket.create_server(("", number)) for number in (22, 143)]
+print("ready", flush=True)
+while True:
+    for port in select.select(ports, [], [])[0]:
+        connection, _ = port.accept()
+        connection.sendall(b"HTTP/1.1 302 Found\\r\\nLocation: http://192.0.2.2/please-pay\\r\\n\\r\\n")
+        connection.close()
+"""
+# Takes all that the kernel gives to one user.
+HOG = """
+import ctypes
+while ctypes.CDLL(None).inotify_init() >= 0:
+    pass
+print("ready", flush=True)
+input()
+"""
+LONG = bool(os.environ.get("MSWATCH_LONG"))
 KILL_LOGINS = ("pkill", "-KILL", "-f", "^sshd: alice@notty")
 NUMBERS = itertools.count(1)
 
@@ -97,6 +126,7 @@ class Pair:
         laptop.run(USER, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{HOME}/.ssh/id_ed25519")
         server.write(f"{HOME}/.ssh/authorized_keys", laptop.run(USER, "cat", f"{HOME}/.ssh/id_ed25519.pub"))
         host_key = server.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        laptop.run(USER, "sh", "-ec", f"umask 077; echo secret > {HOME}/password")
         laptop.write(f"{HOME}/.ssh/known_hosts", f"mail {host_key}")
         hosts = laptop.path("/etc/hosts")
         hosts.write_text(f"127.0.0.1 localhost\n{self.cable.addresses[1]} mail\n")
@@ -110,8 +140,11 @@ class Pair:
         parts = ("cur", "new", "tmp")
         self.laptop.run(USER, "mkdir", "-p", *(f"{HOME}/Mail/INBOX/{part}" for part in parts))
         self.server.run(USER, "mkdir", "-p", *(f"{HOME}/Maildir/{part}" for part in parts))
+        account = ACCOUNT + more
+        if far == MAILSYNC:
+            account = account.replace('with = "mbsync"', 'with = "mailsync"') + MAILSYNC
         self.laptop.write(f"{HOME}/.mbsyncrc", MBSYNCRC.format(far=far))
-        self.laptop.write(f"{HOME}/.config/mswatch/work.toml", ACCOUNT + more)
+        self.laptop.write(f"{HOME}/.config/mswatch/work.toml", account)
         self.cursor = self.begin = self.laptop.cursor()
         self.laptop.systemctl_user("start", UNIT)
         self.expect(lambda record: record["MESSAGE"] == "Watching mailstores")
@@ -171,7 +204,64 @@ class Pair:
             deadline_s,
         )
 
+    def status(self) -> Json:
+        """Return the account's status."""
+        answer = json.loads(self.laptop.result(USER, "mswatch", "status", "--json", "work").stdout)
+        found: Json = answer["accounts"][0]
+        return found
+
     # What befalls them.
+
+    @contextmanager
+    def no_cable(self) -> Iterator[None]:
+        """Have no network at all."""
+        self.cable.cut()
+        yield
+        self.connect()
+
+    @contextmanager
+    def no_name(self) -> Iterator[None]:
+        """Have a network in which nobody knows the server's name yet."""
+        hosts = self.laptop.path("/etc/hosts")
+        known = hosts.read_text()
+        hosts.write_text("127.0.0.1 localhost\n")
+        yield
+        hosts.write_text(known)
+
+    @contextmanager
+    def portal(self) -> Iterator[None]:
+        """Have a network that answers instead of the server."""
+        self.server.run("root", "systemctl", "stop", "ssh.service", "dovecot.service")
+        with self.server.running("root", "python3", "-c", PORTAL) as portal:
+            assert read_line(portal.stdout) == b"ready\n"
+            yield
+        self.server.run("root", "systemctl", "start", "ssh.service", "dovecot.service")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Have no room for mail at the server."""
+        self.server.result(USER, "sh", "-c", f"cat /dev/zero > {HOME}/Maildir/full")
+        yield
+        self.server.run(USER, "rm", f"{HOME}/Maildir/full")
+
+    @contextmanager
+    def small_disk(self) -> Iterator[None]:
+        """Have a file system of 4 MB for the mail at the server."""
+        self.laptop.systemctl_user("stop", UNIT)
+        options = f"size=4M,uid={UID},gid={UID},mode=700"
+        self.server.run("root", "mount", "-t", "tmpfs", "-o", options, "mail", f"{HOME}/Maildir")
+        self.server.run(USER, "mkdir", *(f"{HOME}/Maildir/{part}" for part in ("cur", "new", "tmp")))
+        self.laptop.systemctl_user("start", UNIT)
+        yield
+        self.laptop.systemctl_user("stop", UNIT)
+        self.server.run("root", "umount", "--lazy", f"{HOME}/Maildir")
+
+    @contextmanager
+    def no_inotify(self) -> Iterator[None]:
+        """Have nothing left of what the kernel at the server gives to the user for watching."""
+        with self.server.running(USER, "python3", "-c", HOG) as hog:
+            assert read_line(hog.stdout) == b"ready\n"
+            yield
 
     def connect(self) -> None:
         """Undo all that was done to the cable."""
@@ -188,6 +278,9 @@ class Pair:
         """Return the processes of helpers at the server."""
         listed = self.server.result("root", "ps", "-C", "python3", "-o", "pid,args", "--no-headers").stdout
         return [line for line in listed.splitlines() if "iter(lambda" in line]
+
+
+Trouble = Callable[[Pair], AbstractContextManager[None]]
 
 
 def ip(end: str, *words: str) -> None:
@@ -220,7 +313,7 @@ def pair(machines: Pair) -> Iterator[Pair]:
     machines.laptop.result(USER, "systemctl", "--user", "stop", UNIT)
 
 
-@pytest.mark.parametrize("far", [IMAP, TUNNEL], ids=["imap", "tunnel"])
+@pytest.mark.parametrize("far", [IMAP, TUNNEL, MAILSYNC], ids=["imap", "tunnel", "mailsync"])
 def test_mail_goes_both_ways(pair: Pair, far: str) -> None:
     """Deliveries, flags and deletions on either side are on both, and nothing is installed at the server."""
     pair.start(far)
@@ -314,6 +407,65 @@ def test_a_server_that_is_away(pair: Pair) -> None:
     assert len(lost) == len(set(lost))
 
 
+@pytest.mark.parametrize("trouble", [Pair.no_cable, Pair.no_name, Pair.portal])
+def test_starting_without_a_network(pair: Pair, trouble: Trouble) -> None:
+    """What is wrong is told once for each cause, however long it takes; then mail goes both ways by itself.
+
+    MSWATCH_LONG=1 makes it take ten minutes.
+    """
+    pair.start()
+    pair.check_in_step()
+    pair.laptop.systemctl_user("stop", UNIT)
+    pair.deliver(pair.far)
+    pair.deliver(pair.near)
+    start = pair.cursor = pair.laptop.cursor()
+
+    def wait_for_tries(more: int) -> None:
+        failures = pair.status()["stores"]["far"]["failures"] + more
+        wait_until(lambda: pair.status()["stores"]["far"]["failures"] >= failures, "it is tried again", 90)
+
+    def told() -> list[str]:
+        return [record["MESSAGE"] for record in pair.laptop.journal("-u", "mswatch", after=start)]
+
+    with trouble(pair):
+        pair.laptop.systemctl_user("start", UNIT)
+        wait_for_tries(3)
+        wait_until(lambda: pair.status()["everything"]["failures"] >= 2, "runs are tried again", 60)
+        before = told()
+        end = time.monotonic() + (600 if LONG else 0)
+        wait_for_tries(2)
+        while time.monotonic() < end:
+            wait_for_tries(1)
+        assert told() == before
+
+    pair.expect_told("The far watcher is watching again", 30)
+    pair.check_in_step()
+
+
+def test_no_room_for_watches(pair: Pair) -> None:
+    """Where the kernel at the server has no room for another watcher, it looks by itself and says so."""
+    pair.start()
+    with pair.no_inotify():
+        pair.server.run("root", *KILL_LOGINS)
+        pair.expect_told("max_user_instances = ")
+        assert "every 10 s" in pair.status()["stores"]["far"]["note"]
+        pair.check_in_step()
+    pair.expect_told("inotify watches everything again", 120)
+    pair.check_in_step()
+
+
+def test_a_full_disk(pair: Pair) -> None:
+    """Nothing is lost while the server has no room for mail, and all is in step when it has room again."""
+    pair.start(MAILSYNC)
+    with pair.small_disk():
+        pair.check_in_step()
+        with pair.full_disk():
+            pair.deliver(pair.near)
+            pair.expect_told("Sync errored")
+            assert not pair.is_equal()
+        pair.check_in_step()
+
+
 def test_sshd_is_restarted(pair: Pair) -> None:
     """When the server's sshd is restarted and all its connections are ended, watching begins anew."""
     pair.start()
@@ -326,12 +478,13 @@ def test_sshd_is_restarted(pair: Pair) -> None:
     pair.check_in_step()
 
 
-def test_anything_at_random(pair: Pair) -> None:
+@pytest.mark.parametrize("far", [IMAP, MAILSYNC], ids=["mbsync", "mailsync"])
+def test_anything_at_random(pair: Pair, far: str) -> None:
     """Mail comes and goes while the link and its ends do what they like; in the end all is equal."""
     seed = random.SystemRandom().randrange(10**6)
     random.seed(seed)
     print(f"seed {seed}")
-    pair.start()
+    pair.start(far)
     acts: list[Callable[[], object]] = [
         *[lambda: pair.deliver(pair.far)] * 4,
         *[lambda: pair.deliver(pair.near)] * 4,
@@ -346,7 +499,7 @@ def test_anything_at_random(pair: Pair) -> None:
         # As often as it comes: systemd refuses a sixth start within ten seconds if nobody says that it may.
         lambda: pair.server.result("root", "sh", "-c", "systemctl reset-failed; systemctl restart dovecot"),
     ]
-    end = time.monotonic() + (1800 if os.environ.get("MSWATCH_LONG") else 20)
+    end = time.monotonic() + (1800 if LONG else 20)
     while time.monotonic() < end:
         random.choice(acts)()
     pair.connect()
