@@ -108,6 +108,9 @@ def _run(options: argparse.Namespace) -> int:
             outcome = Engine(near, far, state, engine_options(account, options), teller).run(
                 mailboxes or None
             )
+        except MswatchError:
+            _tell_done(options, teller)  # until it broke off
+            raise
         finally:
             teller.clear()
         outcome.notes += [note] if note else []
@@ -261,10 +264,9 @@ def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome
 
         report = {"account": account.name, "dry_run": options.dry_run, **teller.as_json(outcome)}
         _say(json.dumps(report, indent=1))
-    elif not options.quiet:
-        for line in teller.summary():
-            _say(f"would be: {line}" if options.dry_run else line)
-        for note in outcome.notes:
+    else:
+        _tell_done(options, teller)
+        for note in outcome.notes if not options.quiet else ():
             _warn(note)
     for name, reason in outcome.failed.items():
         _warn(f"{name}: {reason}")
@@ -273,6 +275,13 @@ def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome
     for refusal in outcome.refused:
         for line in _refused(refusal, options, account):
             _warn(line)
+
+
+def _tell_done(options: argparse.Namespace, teller: Teller) -> None:
+    if not options.quiet and not options.json:
+        teller.clear()
+        for line in teller.summary():
+            _say(f"would be: {line}" if options.dry_run else line)
 
 
 def _refused(refusal: Refusal, options: argparse.Namespace, account: Account) -> Iterator[str]:

@@ -85,6 +85,7 @@ class Session:
         self.link = link
         self.quirks: Quirks = recognise()
         self.turns = 0  # how often we waited after having spoken
+        self._is_broken = False
         self._identification: dict[str, str] = {}
         self._outgoing = memoryview(b"")
         self._bodies: dict[str, deque[Iterator[bytes]]] = {}  # by the tag of their command
@@ -102,6 +103,11 @@ class Session:
     def place(self) -> str:
         """How the server is called in messages."""
         return self.link.server.place
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be asked any more: the link broke, or either side ended the connection."""
+        return self._is_broken or self.connection.state is State.CLOSED
 
     def can(self, *capabilities: str) -> bool:
         """Tell whether the server is known to have all of these."""
@@ -128,11 +134,12 @@ class Session:
 
     def next_event(self, timeout_s: float | None = None) -> Event:
         """Wait for what happens next."""
-        while True:
-            event = self.connection.next_event()
-            if event is not None:
-                break
-            self._step(timeout_s)
+        try:
+            while (event := self.connection.next_event()) is None:
+                self._step(timeout_s)
+        except TemporaryError:
+            self._is_broken = True
+            raise
         if isinstance(event, Status) and event.kind == "BYE" and not self._is_leaving:
             raise self.refused("the connection", event.kind, event.code, event.text)
         if isinstance(event, Done) and self.connection.upload_tag != event.tag:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from mswatch.mailsync.flags import Flags
+from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -39,6 +39,9 @@ class DryStore(Store):
     def open(self) -> bool:
         self._there = self._store.open()
         return self._there
+
+    def mend(self) -> None:
+        self._store.mend()
 
     def make(self) -> None:
         pass
@@ -85,7 +88,10 @@ class DryMailbox(Mailbox):
         return self._mailbox.headers(keys) if self._mailbox else iter(())
 
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
-        return self._mailbox.read(keys, size_limit) if self._mailbox else iter(())
+        if self._mailbox is not None and size_limit is not None:
+            yield from self._mailbox.read(keys, size_limit)  # only that tells what is too large
+        elif self._mailbox is not None:
+            yield from (Message(key, NONE, 0, 0, iter((b"",))) for key in keys)  # nothing is transferred
 
     def propose(self, count: int) -> None:
         return None

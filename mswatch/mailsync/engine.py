@@ -10,9 +10,9 @@ touches no message itself (``work`` does).  Its order is what matters here:
 5. Copy what is new and agree on flags, mailbox by mailbox.
 6. Only then remove, messages first, then mailboxes.
 
-A mailbox that fails is left for the next run, and others go on.  A store that cannot be reached ends the
-run. Mailboxes that are new are looked at one by one when their turn comes, so that memory does not grow
-with the store.
+A mailbox that fails is left for the next run, and others go on.  A store that cannot be reached, or not
+any more, ends the run.  Mailboxes that are new are looked at one by one when their turn comes, so that
+memory does not grow with the store.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Engine:
 
         Raises:
             UnavailableError: A store cannot be reached.
+            TemporaryError: It cannot any more.
         """
         try:
             self._settle()
@@ -217,6 +218,8 @@ class Engine:
         except (TemporaryError, OSError) as error:
             self._outcome.failed[work.name] = _reason(error)
             self._boxes.close()
+            for store in self._stores.values():
+                store.mend()
             return False
         return True
 

@@ -26,8 +26,8 @@ What the engine relies on (``tests/mailsync/contract.py`` tests it on every stor
   content is not given.
 
 Errors.  UnavailableError: the store as a whole cannot be reached; the run ends.  MailboxError or OSError:
-this mailbox cannot be worked on now; the engine goes on with the next one.  What is wrong with one
-message is an answer, not an error.
+this mailbox cannot be worked on now; the engine goes on with the next one, after ``mend``.  What is wrong
+with one message is an answer, not an error.
 
 Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reuse the connection.
 """
@@ -199,6 +199,14 @@ class Store(ABC):
     @abstractmethod
     def open(self) -> bool:
         """Get ready; tell whether there is a store at all (not: whether it holds anything)."""
+
+    def mend(self) -> None:
+        """Get ready again after a step that failed: connect anew, if the connection broke.
+
+        Raises:
+            TemporaryError: The store cannot be reached any more; the run ends.
+        """
+        return
 
     @abstractmethod
     def make(self) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from mswatch.errors import TemporaryError
 from mswatch.imap import commands
 from mswatch.imap.connection import Done
 from mswatch.imap.quirks import Refusal
@@ -29,6 +30,7 @@ from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
 from mswatch.names import NameForm, encode_utf7, show
 
+MENDED_AT_MOST = 3  # a server that goes on ending connections has a reason, and is left alone
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
 
 
@@ -46,6 +48,7 @@ class ImapStore(Store):
         self.notes: list[str] = []
         self._log_in = log_in
         self._opened: ImapAccount | None = None
+        self._mended = 0  # times in this run that the connection was made anew
         self._own_names = tuple((_as_listed(own_name), name) for own_name, name in own_names)
         self._names = ImapNames(NameForm("/", "utf-7", self._own_names))
 
@@ -77,6 +80,17 @@ class ImapStore(Store):
             elif isinstance(event, Namespaces):
                 namespaces = event
         self._names = _names(separator, namespaces, self._own_names)
+
+    def mend(self) -> None:
+        if self._opened is None or not self._opened.session.is_over:
+            return
+        if self._mended >= MENDED_AT_MOST:
+            raise TemporaryError(
+                f"store {self.name}: the connection broke {self._mended + 1} times", "it is tried again"
+            )
+        self._mended += 1
+        self.close()
+        self.open()
 
     def make(self) -> None:
         """Nothing: an account is there or is not."""

@@ -1,0 +1,137 @@
+"""Runs over IMAP whose connection breaks, or is left within an answer: told, and nothing mixed up."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from mswatch.errors import TemporaryError
+from mswatch.imap_session.link import Link, Tunnel
+from mswatch.mailsync.decide import SIDES
+from mswatch.mailsync.stores.imap import MENDED_AT_MOST
+from tests.mailsync.test_imap_worlds import STRIDE, ImapWorld, build_with, world_class
+from tests.mailsync.test_worlds import WORLDS, assert_as_expected
+from tests.mailsync.worlds import body, expected
+from tests.servers.dovecot import Dovecot
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+MIXED = """
+a/old x x x -> x
+b/one S x x -> S
+b/two R x x -> R
+b/three x F x -> F
+c/late - x - -> x
+"""
+
+
+def test_what_one_mailbox_left_is_not_taken_for_another_ones(tmp_path: Path, dovecot: Dovecot) -> None:
+    """A mailbox that fails in the middle of a download leaves answers behind, which belong to nobody else."""
+    world = build_with(world_class(dovecot, "far"), tmp_path / "world", MIXED)
+    for number in range(300):
+        world.put("far", "a", f"m{number}", "T" if number % 2 else "F", body(f"m{number}", 5000))
+    (world.make("near", "a") / "tmp").chmod(0)
+    outcome, _ = world.sync()
+    (world.path("near") / "a/tmp").chmod(0o700)
+    assert set(outcome.failed) == {"a"}
+    for side in SIDES:
+        for name in "bc":
+            assert world.contents(side)[name] == expected(MIXED, side)[name]
+    outcome, _ = world.sync()
+    assert not outcome.failed
+    assert world.contents("near") == world.contents("far")
+
+
+class Breaking:
+    """Servers that are killed at a wait, and all of their successors at the first one, if so asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, for_good: bool = False) -> None:
+        self.waits = itertools.count()
+        self.is_reached = False
+        real = Link.step
+
+        def step(link: Link, data: memoryview, timeout_s: float | None = None) -> tuple[int, bytes | None]:
+            if next(self.waits) == at or (self.is_reached and for_good):
+                self.is_reached = True
+                assert isinstance(link, Tunnel)
+                os.killpg(link._process.pid, signal.SIGKILL)
+            return real(link, data, timeout_s)
+
+        monkeypatch.setattr(Link, "step", step)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_server_dies_at_every_command_and_reply(
+    name: str, tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the server is killed, the run says so, and it or the next one comes to the same end."""
+    text, options = WORLDS[name]
+    kind = world_class(dovecot, "near" if list(WORLDS).index(name) % 2 else "far")
+    start = build_with(kind, tmp_path / "start", text)
+    for step in itertools.count(list(WORLDS).index(name) % STRIDE, STRIDE):
+        world = start.copy(tmp_path / "world")
+        assert isinstance(world, ImapWorld)
+        with monkeypatch.context() as patch:
+            breaking = Breaking(patch, step)
+            try:
+                outcome, _ = world.sync(options)
+                complained = bool(outcome.failed)
+            except TemporaryError:
+                complained = True
+        world.wait_for_servers()
+        for left in world.path(kind.imap_sides[0]).rglob("tmp/*"):
+            left.unlink()  # by the server that was killed
+        if not complained:
+            assert_as_expected(world, name)
+        if not breaking.is_reached:
+            break
+        outcome, _ = world.sync(options)
+        assert not outcome.failed, step
+        assert_as_expected(world, name)
+    assert step > 5
+
+
+def test_server_that_is_gone_ends_the_run(
+    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nobody answers any more, the other mailboxes are not tried one by one."""
+    text = "".join(f"box{number}/m{number} x - - -> x\n" for number in range(20))
+    world = build_with(world_class(dovecot, "far"), tmp_path / "world", text)
+    with monkeypatch.context() as patch:
+        breaking = Breaking(patch, 30, for_good=True)
+        with pytest.raises(TemporaryError):
+            world.sync()
+    assert breaking.is_reached
+    assert next(breaking.waits) < 30 + 20
+    world.sync()
+    assert world.contents("near") == world.contents("far")
+
+
+def test_server_that_breaks_again_and_again(
+    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lets us in and ends each connection is asked a few times and then left alone."""
+    text = "".join(f"box{number}/m{number} x - - -> x\n" for number in range(20))
+    world = build_with(world_class(dovecot, "far"), tmp_path / "world", text)
+    logins = itertools.count()
+    real = Link.step
+    seen: dict[Link, int] = {}
+
+    def step(link: Link, data: memoryview, timeout_s: float | None = None) -> tuple[int, bytes | None]:
+        seen[link] = seen.setdefault(link, 0 * next(logins)) + 1
+        if seen[link] == 15:
+            assert isinstance(link, Tunnel)
+            os.killpg(link._process.pid, signal.SIGKILL)
+        return real(link, data, timeout_s)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Link, "step", step)
+        with pytest.raises(TemporaryError, match="times"):
+            world.sync()
+    assert len(seen) == 1 + MENDED_AT_MOST
+    world.sync()
+    assert world.contents("near") == world.contents("far")
