@@ -19,6 +19,7 @@ from mswatch.service.watching import Watching
 from mswatch.syncers import probe
 
 PROBE_LIMIT_S = 60.0
+_LAST_LINES = 2  # what was found, and what to do
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,6 @@ async def _check_sync(sync: Sync, environment: Mapping[str, str]) -> Finding:
     timer.cancel()
     if end.status == 0:
         return Finding(what, works=True, detail=f"{' '.join(call)} succeeded")
-    last = b"".join(output).decode("utf-8", "replace").strip().rpartition("\n")[2]
-    detail = f"{' '.join(call)} {end.detail}" + (f": {last}" if last else "")
+    last = b"".join(output).decode("utf-8", "replace").strip().split("\n")[-_LAST_LINES:]
+    detail = f"{' '.join(call)} {end.detail}" + "".join(f": {line}" for line in last if line)
     return Finding(what, works=False, detail=detail, fix="mend the syncer's own configuration")
