@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from mswatch import __version__, paths
@@ -28,15 +26,14 @@ from mswatch.errors import (
     UsageError,
 )
 from mswatch.imap_session.settings import Server
-from mswatch.locks import Lock
 from mswatch.mailsync import settled
 from mswatch.mailsync.decide import READ_ONLY, Permissions, Rules
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
-from mswatch.mailsync.state import State
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.telling import Teller
+from mswatch.mailsync_state import remembering, state_file
 from mswatch.names import show
 
 
@@ -71,8 +68,13 @@ def _parser() -> _Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _run(_parser().parse_args(arguments))
+        if _is_old(words):
+            from mswatch import oldmailsync_command
+
+            return oldmailsync_command.run(words, os.environ)
+        return _run(_parser().parse_args(words))
     except MswatchError as error:
         for line in [*(error.problems if isinstance(error, ConfigError) else [str(error)]), error.fix]:
             if line:
@@ -91,6 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BUG
 
 
+def _is_old(words: list[str]) -> bool:
+    """Tell whether the old mailsync's form is meant; without its file only its own options say so."""
+    from mswatch.oldmailsync import options
+
+    if options.begins_old(words):
+        return True
+    try:
+        if not (paths.home(os.environ) / options.FILE).exists():
+            return False
+    except ConfigError:
+        return False
+    from mswatch import oldmailsync_command
+
+    return oldmailsync_command.is_meant(words, os.environ)
+
+
 def _run(options: argparse.Namespace) -> int:
     account, mailboxes = _account(options)
     near, far = (_store(store) for store in account.stores)
@@ -99,7 +117,9 @@ def _run(options: argparse.Namespace) -> int:
     each = sys.stdout if options.verbose and not options.json else None
     teller = Teller({"near": stores[0].name, "far": stores[1].name}, bar, each)
     stamps = None if options.dry_run or mailboxes else _stamps(account, near, far)
-    with _state(account, os.environ, dry=options.dry_run, quiet=options.quiet) as (state, note):
+    pair = "\n".join(map(_place, account.stores))
+    tell = None if options.quiet else _warn
+    with remembering(account.name, pair, os.environ, dry=options.dry_run, tell=tell) as (state, note):
         if options.dry_run:
             from mswatch.mailsync.dry import DryStore
 
@@ -134,7 +154,7 @@ def _stamps(account: Account, *stores: Store) -> list[bytes] | None:
 def _settle(account: Account, stamps: list[bytes]) -> None:
     """Leave the stamps for the next run, with one of the state, which may be removed at any time."""
     directory = paths.state_directory(os.environ)
-    state = settled.stamps([os.fsencode(_state_file(account, directory))])
+    state = settled.stamps([os.fsencode(state_file(account.name, directory))])
     if state:
         settled.write(os.fsencode(directory / f"{account.name}.mailsync.settled"), stamps + state)
 
@@ -196,66 +216,6 @@ def _permissions(store: accounts.Store) -> Permissions:
     if store.read_only:
         return READ_ONLY
     return Permissions(create=store.create, delete=store.delete, expunge=store.expunge)
-
-
-@contextmanager
-def _state(
-    account: Account, environment: Mapping[str, str], *, dry: bool, quiet: bool
-) -> Iterator[tuple[State, str]]:
-    """Give the account's state, locked, and what a person should know of it; in a dry run a copy of it."""
-    if dry:
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="mailsync.") as copy:
-            with _locked(account, paths.state_place(environment), quiet=quiet, make=False) as directory:
-                State.copy_file(_state_file(account, directory), Path(copy))
-            with _opened(account, Path(copy)) as opened:
-                yield opened
-        return
-    with (
-        _locked(account, paths.state_directory(environment), quiet=quiet, make=True) as directory,
-        _opened(account, directory) as opened,
-    ):
-        yield opened
-
-
-def _state_file(account: Account, directory: Path) -> Path:
-    return directory / f"{account.name}.mailsync.sqlite"
-
-
-@contextmanager
-def _locked(account: Account, directory: Path, *, quiet: bool, make: bool) -> Iterator[Path]:
-    """Hold the lock of the state: two runs for one account come one after the other."""
-    path = directory / f"{account.name}.mailsync"
-    if not make and not path.exists():
-        yield directory
-        return
-    lock = Lock(path)
-    holder = f"pid {os.getpid()}" if make else ""
-    if not lock.take(holder):
-        if not quiet:
-            _warn(f"another mailsync of this account is at work ({lock.holder()}); waiting for its end")
-        lock.wait(holder)
-    try:
-        yield directory
-    finally:
-        lock.close()
-
-
-@contextmanager
-def _opened(account: Account, directory: Path) -> Iterator[tuple[State, str]]:
-    state, note = State.open(_state_file(account, directory))
-    try:
-        pair = "\n".join(map(_place, account.stores))
-        remembered = state.about("pair").decode("utf-8", "surrogateescape")
-        if pair != remembered:
-            if remembered:
-                note = "the stores are others than before; they meet as for the first time"
-            state.forget_everything()
-            state.set_about("pair", pair.encode("utf-8", "surrogateescape"))
-        yield state, note
-    finally:
-        state.close()
 
 
 def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome: Outcome) -> None:

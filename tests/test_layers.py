@@ -43,7 +43,7 @@ PURE_PARTS = {
     "mswatch/names.py": {"mswatch.core", "mswatch.names", "mswatch.account"},
     # pathlib and settings: types only.
     "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.imap_session.settings", "pathlib"},
-    "mswatch/imap_session/settings.py": {"pathlib"},
+    "mswatch/imap_session/settings.py": {"mswatch.imap.secret", "pathlib"},
     "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.errors"},
     "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.errors"},
     "mswatch/oldmailsync/rc.py": {

@@ -36,6 +36,8 @@ def obtain(login: Login) -> Secret:
         TemporaryError: the command failed, or took too long, as the person did; a keyring may be locked yet.
         ConfigError: the file is missing, or others may read it.
     """
+    if login.given is not None:
+        return login.given
     if login.command:
         return _from_command(login.command, login.limit_s)
     if login.file is not None:

@@ -232,7 +232,7 @@ def _context(server: Server) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError([f"certificates cannot be read: {_words(error)}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if server.pins:  # checked by _check_pins, before anything is sent
+    if server.pins or not server.is_checked:  # pins by _check_pins, before anything is sent
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mswatch.imap.secret import Secret
+
 Security = Literal["tls", "starttls", "plain"]
 LOGIN_COMMAND = "LOGIN-COMMAND"  # LOGIN without SASL; SASL has a mechanism of that name
 BY_PASSWORD = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", LOGIN_COMMAND, "LOGIN")  # the strongest first
@@ -15,12 +17,13 @@ PORTS: dict[Security, int] = {"tls": 993, "starttls": 143, "plain": 143}
 
 @dataclass(frozen=True)
 class Login:
-    """Who we are, and where the proof comes from: one of three; none with EXTERNAL or a tunnel."""
+    """Who we are, and where the proof comes from: one of four; none with EXTERNAL or a tunnel."""
 
     user: str = ""
     command: tuple[str, ...] = ()  # its first line is the password or token
     file: Path | None = None  # its first line is
     asks: bool = False  # the person at the terminal
+    given: Secret | None = None  # the proof itself, out of an old configuration that has it in clear text
     limit_s: float = 60.0  # how long the command or the person may take
     is_token: bool = False  # of OAuth 2.0
     mechanisms: tuple[str, ...] = ()  # the only ones to be used; empty: the best that the server has
@@ -40,6 +43,7 @@ class Server:
     security: Security = "tls"
     authorities: Path | None = None  # certificates to trust instead of the system's
     pins: tuple[str, ...] = ()  # SHA-256 in hex: of the certificate, or of its public key
+    is_checked: bool = True  # False: any certificate will do; only an old configuration may say so
     client_certificate: Path | None = None  # with its key; for EXTERNAL
     tunnel: tuple[str, ...] = ()
     timeout_s: float = 30.0  # how long the server may be silent when it has something to say

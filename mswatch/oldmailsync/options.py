@@ -13,6 +13,8 @@ from typing import Any, Literal
 from mswatch.errors import UsageError
 from mswatch.names import show
 
+FILE = ".mailsync"  # below the home directory
+
 USAGE = """\
 usage: mailsync [OPTION]... CHANNEL          synchronize the two stores of a channel
        mailsync [OPTION]... STORE            list the mailboxes of a store
@@ -128,13 +130,9 @@ def is_meant(words: Sequence[str], names: Collection[str], accounts: Collection[
     Raises:
         UsageError: It names both.
     """
-    try:
-        options = parse(words)
-    except UsageError:
-        return _begins_old(words)
-    if _begins_old(words) or not options.names:
-        return _begins_old(words)
-    name = options.names[0]
+    name = first_name(words)
+    if begins_old(words) or name is None:
+        return begins_old(words)
     if name in names and name in accounts:
         raise UsageError(
             f'"{show(name)}" is an account, and in ~/.mailsync as well',
@@ -143,7 +141,15 @@ def is_meant(words: Sequence[str], names: Collection[str], accounts: Collection[
     return name in names
 
 
-def _begins_old(words: Sequence[str]) -> bool:
+def first_name(words: Sequence[str]) -> str | None:
+    """Return what a command line names first; None if it is not of the old form, or names nothing."""
+    try:
+        return next(iter(parse(words).names), None)
+    except UsageError:
+        return None
+
+
+def begins_old(words: Sequence[str]) -> bool:
     """Tell whether one of the options is one that only the old form has."""
     for word in words:
         if not word.startswith("-") or word == "--config" or word == "-c":

@@ -38,19 +38,31 @@ class ImapStore(Store):
     """The mailboxes of one account.
 
     ``own_names`` are pairs of the server's name, below its prefix, and the canonical name, of the mailboxes
-    whose names follow no rule.
+    whose names follow no rule.  With ``is_whole`` names are the whole ones of the server, with its prefix,
+    and other people's mailboxes are there too.
     """
 
     def __init__(
-        self, name: str, log_in: Callable[[], Session], own_names: Iterable[tuple[str, str]] = ()
+        self,
+        name: str,
+        log_in: Callable[[], Session],
+        own_names: Iterable[tuple[str, str]] = (),
+        *,
+        is_whole: bool = False,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
         self._log_in = log_in
+        self._is_whole = is_whole
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
         self._own_names = tuple((_as_listed(own_name), name) for own_name, name in own_names)
         self._names = ImapNames(NameForm("/", "utf-7", self._own_names))
+
+    @property
+    def form(self) -> NameForm:
+        """How the server writes names; known when the store is open."""
+        return self._names.form
 
     @property
     def _account(self) -> ImapAccount:
@@ -70,7 +82,7 @@ class ImapStore(Store):
                 session.send(commands.enable(*wanted))
         if session.can("ID"):
             session.send(commands.identify({"name": "mswatch"}))
-        if session.can("NAMESPACE"):
+        if session.can("NAMESPACE") and not self._is_whole:
             session.send(commands.namespace())
         session.send(commands.list_mailboxes([""]))
         separator, namespaces = "/", None

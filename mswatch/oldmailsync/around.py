@@ -1,0 +1,97 @@
+"""A store and a mailbox around other ones: everything goes through, for those who change a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from mswatch.mailsync.flags import Flags
+from mswatch.mailsync.stores.contract import (
+    Added,
+    Key,
+    Mailbox,
+    Mark,
+    Message,
+    NotAdded,
+    NotRead,
+    Scan,
+    Seen,
+    Store,
+)
+
+# ruff: noqa: D102 - what a method does is in contract.py
+
+
+class StoreAround(Store):
+    """A store that is another one."""
+
+    def __init__(self, inner: Store) -> None:
+        self.name = inner.name
+        self.inner = inner
+        self.notes = inner.notes
+
+    def open(self) -> bool:
+        return self.inner.open()
+
+    def make(self) -> None:
+        self.inner.make()
+
+    def identity(self) -> bytes:
+        return self.inner.identity()
+
+    def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        return self.inner.mailboxes(only)
+
+    def make_mailbox(self, mailbox: str) -> None:
+        self.inner.make_mailbox(mailbox)
+
+    def rename_mailbox(self, mailbox: str, new_name: str) -> None:
+        self.inner.rename_mailbox(mailbox, new_name)
+
+    def remove_mailbox(self, mailbox: str) -> None:
+        self.inner.remove_mailbox(mailbox)
+
+    def open_mailbox(self, mailbox: str) -> Mailbox:
+        return self.inner.open_mailbox(mailbox)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class MailboxAround(Mailbox):
+    """A mailbox that is another one."""
+
+    def __init__(self, inner: Mailbox) -> None:
+        self.inner = inner
+
+    def scan(self, since: Mark | None) -> Scan:
+        return self.inner.scan(since)
+
+    def absent(self, keys: Collection[Key]) -> Collection[Key]:
+        return self.inner.absent(keys)
+
+    def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
+        return self.inner.headers(keys)
+
+    def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        return self.inner.read(keys, size_limit)
+
+    def propose(self, count: int) -> Sequence[Key] | None:
+        return self.inner.propose(count)
+
+    def discard(self, keys: Sequence[Key]) -> None:
+        self.inner.discard(keys)
+
+    def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
+        return self.inner.add(messages)
+
+    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+        return self.inner.set_flags(wanted)
+
+    def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
+        return self.inner.remove(keys)
+
+    def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
+        return self.inner.move(keys, mailbox)
+
+    def close(self) -> None:
+        self.inner.close()

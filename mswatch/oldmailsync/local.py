@@ -1,0 +1,246 @@
+"""The mailboxes here, each of a format of its own, which is found by looking: Maildir, mbox, MH.
+
+What is no mailbox is left alone: the old program took any file for one, and copied it as a message; and it
+made a file where the other side had a directory.  A mailbox that is made gets the format of those that are
+there already; without any it is an mbox.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mswatch.errors import UnavailableError
+from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, Seen, Store
+from mswatch.mailsync.stores.maildir import MaildirStore
+from mswatch.names import NameForm, show
+from mswatch.oldmailsync.around import MailboxAround
+from mswatch.oldmailsync.names import INBOX, BadNameError, Local, local
+from mswatch.oldmailsync.selection import Selection
+
+# ruff: noqa: D102 - what a method does is in contract.py
+
+Format = Literal["maildir", "mbox", "mh"]
+PLAIN = NameForm("/", "utf-8")
+_MAILDIR_PARTS = ("cur", "new", "tmp")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are: ``spool`` is where mail is delivered to, ``mh`` the directory of MH folders."""
+
+    home: Path
+    spool: Path
+    mh: Path
+    journals: Path  # for what is being written
+    hidden: frozenset[Path] = frozenset()  # what is no mailbox, although it looks like one
+
+    @property
+    def inbox(self) -> Path:
+        """Where INBOX is: the first of these that is there."""
+        candidates = [self.home / INBOX, self.home / "mbox", self.spool, self.home / "Maildir"]
+        return next((path for path in candidates if path.exists()), self.spool)
+
+    def path(self, name: str) -> Path:
+        """Return where the mailbox of a name is.
+
+        Raises:
+            BadNameError: There can be none.
+        """
+        found = local(name, str(self.home), _home_of)
+        return self._at(found)
+
+    def _at(self, found: Local) -> Path:
+        if found.kind == "inbox":
+            return self.inbox
+        return self.mh / found.place if found.kind == "mh" else Path(found.place)
+
+
+def places(home: Path, environment: Mapping[str, str], journals: Path) -> Places:
+    """Return where things are for the user whose environment this is."""
+    mail = environment.get("MAIL", "")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    spool = Path(mail) if mail.startswith("/") else Path("/var/mail") / user
+    return Places(home, spool, home / _mh_path(home / ".mh_profile"), journals)
+
+
+def _mh_path(profile: Path) -> str:
+    try:
+        lines = profile.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        lines = []
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return next((value.strip() for key, value in fields.items() if key.lower() == "path"), "Mail")
+
+
+def _home_of(user: str) -> str:
+    try:
+        return pwd.getpwnam(user).pw_dir
+    except KeyError:
+        raise BadNameError(f"~{show(user)}: there is no such user") from None
+
+
+class LocalStore(Store):
+    """What a selection finds here, under full names as c-client has them."""
+
+    def __init__(self, name: str, chosen: Selection, where: Places) -> None:
+        self.name = name
+        self.notes: list[str] = []
+        self._chosen = chosen
+        self._places = where
+        self._formats: dict[str, Format] = {}  # by full name, as last listed
+
+    @property
+    def _top(self) -> Path:
+        top = self._chosen.top
+        if top == "#mh":
+            return self._places.mh
+        if not top:
+            return Path("/") if self._chosen.pattern.startswith("/") else self._places.home
+        return self._path(top)
+
+    def _path(self, name: str) -> Path:
+        try:
+            return self._places.path(name)
+        except BadNameError as error:
+            raise MailboxError(f"store {self.name}: {error}") from None
+
+    def open(self) -> bool:
+        try:
+            if self._chosen.single != INBOX:
+                next(self._top.iterdir(), None)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise UnavailableError(
+                f"store {self.name}: {show(str(self._top))} cannot be read: {error.strerror}"
+            ) from error
+        return True
+
+    def make(self) -> None:
+        self._top.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def identity(self) -> bytes:
+        # One mailbox by its name has no store around it that could be told from another.
+        return b"" if self._chosen.single is not None else b"%d" % self._top.stat().st_ino
+
+    def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        self.notes.clear()
+        if only is None:
+            self._formats.clear()
+        found: dict[str, Seen] = {}
+        for name in self._candidates() if only is None else only:
+            format_ = _format(self._path(name), is_mh=name.lower().startswith("#mh"))
+            if format_ is None:
+                continue
+            self._formats[name] = format_
+            store, inner = self._store(name, format_)
+            seen = store.mailboxes([inner]).get(inner)
+            if seen is not None:
+                # Without an identity: mailboxes that are renamed are new ones, as they always were.
+                found[name] = Seen(mark=seen.mark)
+        return found
+
+    def _candidates(self) -> Iterator[str]:
+        """Give the names that the pattern wants, of whatever is there."""
+        if self._chosen.single is not None:
+            yield self._chosen.single.upper() if self._chosen.single.upper() == INBOX else self._chosen.single
+            return
+        if self._chosen.wants(INBOX):
+            yield INBOX
+        top = self._chosen.top
+        prefix = f"{top}/" if top or self._chosen.pattern.startswith("/") else ""
+        for levels in self._walk(self._top, (), frozenset()):
+            name = prefix + "/".join(levels)
+            if name.upper() != INBOX and self._chosen.wants(name):
+                yield name
+
+    def _walk(
+        self, directory: Path, above: tuple[str, ...], seen: frozenset[tuple[int, int]]
+    ) -> Iterator[tuple[str, ...]]:
+        """Give what is in a directory, as deep as the pattern goes; links are followed, never in a circle."""
+        try:
+            status = directory.stat()
+            entries = sorted(path.name for path in directory.iterdir())
+        except OSError as error:
+            self.notes.append(f"store {self.name}: passed over {show(str(directory))}: {error.strerror}")
+            return
+        here = (status.st_dev, status.st_ino)
+        depth = len(self._chosen.pattern.split("/")) - len(self._chosen.top.split("/")) * bool(
+            self._chosen.top
+        )
+        is_deep = "*" in self._chosen.pattern or len(above) + 1 < depth
+        for entry in entries if here not in seen else ():
+            path = directory / entry
+            if entry.startswith(".") or path in self._places.hidden:
+                continue
+            yield (*above, entry)
+            if is_deep and path.is_dir() and entry not in _MAILDIR_PARTS:
+                yield from self._walk(path, (*above, entry), seen | {here})
+
+    def _store(self, name: str, format_: Format) -> tuple[Store, str]:
+        """Return a store of the mailbox's format, and what the mailbox is called in it."""
+        path = self._path(name)
+        return MaildirStore(self.name, path.parent, "nested", PLAIN), path.name
+
+    def _format_of(self, name: str) -> Format:
+        known = self._formats.get(name)
+        if known is not None:
+            return known
+        path = self._path(name)
+        is_mh = name.lower().startswith("#mh")
+        there = _format(path, is_mh=is_mh)
+        if there is not None:
+            return there
+        if path.exists():
+            raise MailboxError(f"{show(str(path))} is no mailbox, and left alone", "rename it")
+        others = {each for other, each in self._formats.items() if other != INBOX}
+        return "mh" if is_mh else others.pop() if len(others) == 1 else "mbox"
+
+    def make_mailbox(self, mailbox: str) -> None:
+        format_ = self._formats[mailbox] = self._format_of(mailbox)
+        store, inner = self._store(mailbox, format_)
+        store.make_mailbox(inner)
+
+    def rename_mailbox(self, mailbox: str, new_name: str) -> None:
+        raise MailboxError(f"store {self.name}: mailboxes are not renamed here")
+
+    def remove_mailbox(self, mailbox: str) -> None:
+        store, inner = self._store(mailbox, self._format_of(mailbox))
+        store.remove_mailbox(inner)
+        self._formats.pop(mailbox, None)
+
+    def open_mailbox(self, mailbox: str) -> Mailbox:
+        store, inner = self._store(mailbox, self._format_of(mailbox))
+        return _LocalMailbox(store.open_mailbox(inner), self)
+
+    def close(self) -> None:
+        pass
+
+
+class _LocalMailbox(MailboxAround):
+    def __init__(self, inner: Mailbox, store: LocalStore) -> None:
+        super().__init__(inner)
+        self._store = store
+
+    def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
+        """Copy, then remove what has arrived: the other mailbox may be of another format."""
+        target = self._store.open_mailbox(mailbox)
+        messages = (each for each in self.inner.read(keys) if isinstance(each, Message))
+        arrived = {each.source: each.key for each in target.add(messages) if isinstance(each, Added)}
+        target.close()
+        for key in self.inner.remove(list(arrived)):
+            yield key, arrived[key]
+
+
+def _format(path: Path, *, is_mh: bool) -> Format | None:
+    """Return the format of the mailbox at a place; None if there is none."""
+    if path.is_dir():
+        if all((path / part).is_dir() for part in ("cur", "new")):
+            return "maildir"
+        return "mh" if is_mh else None
+    return None

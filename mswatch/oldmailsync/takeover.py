@@ -1,0 +1,117 @@
+"""What the old program remembered becomes what this one remembers; once, before the first run.
+
+An id that ``msinfo`` has, and that both sides have, is a pair that is known; one that only one side has was
+deleted on the other one since, and is remembered under a key that no message has, so that the engine finds it
+deleted, with all its care for large deletions.  So nothing comes back, and nothing is lost.  Everything else
+meets as for the first time.  If the engine does not believe what it sees, all of this is forgotten and done
+anew by the next run: what is missing may come back under its own key.
+
+``msinfo`` itself is left as it is: after each run of this program both sides agree, so that
+the old one could go on with what it remembers, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from mswatch.mailsync import pairing
+from mswatch.mailsync.decide import SIDES, Side
+from mswatch.mailsync.flags import NONE, Flags
+from mswatch.mailsync.state import NewRow, State
+from mswatch.mailsync.stores.contract import Key, Mailbox, Message, NotRead, Store
+from mswatch.oldmailsync import msinfo
+from mswatch.oldmailsync.msinfo import Memory
+
+LARGEST = 64 << 20  # bytes of a message of msinfo; an id has less than a hundred
+_HIGHEST = 2**32 - 1  # no server gets so far with its UIDs, and no file is called so
+
+
+def read_memory(store: Store, mailbox: str, channel: str) -> Memory | None:
+    """Return what a mailbox of the old program remembers of a channel; None: nothing.
+
+    Raises:
+        MailboxError, UnavailableError, OSError: It cannot be read.
+    """
+    if not store.open():
+        return None
+    if mailbox not in store.mailboxes([mailbox]):
+        return None
+    opened = store.open_mailbox(mailbox)
+    try:
+        body = msinfo.of_channel(_messages(opened), channel)
+    finally:
+        opened.close()
+    return None if body is None else msinfo.memory(body)
+
+
+def _messages(mailbox: Mailbox) -> Iterator[tuple[bytes, bytes]]:
+    for each in mailbox.read(list(mailbox.scan(None).present), LARGEST):
+        if isinstance(each, Message):
+            text = b"".join(each.chunks).replace(b"\r\n", b"\n")
+            header, _, body = text.partition(b"\n\n")
+            yield header + b"\n", body
+
+
+@dataclass(frozen=True)
+class _Known:
+    key: Key
+    flags: Flags
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class _Box:
+    epoch: bytes = b""
+    by_id: dict[str, _Known] = field(default_factory=dict)
+
+
+def take_over(stores: Mapping[Side, Store], state: State, memory: Memory) -> int:
+    """Write what the old program remembered into an empty state; return how many messages that were."""
+    listed = {side: store.mailboxes() if store.open() else {} for side, store in stores.items()}
+    absent = count(_HIGHEST, -1)
+    taken = 0
+    for name, remembered in sorted(memory.items()):
+        near, far = (_look(stores[side], name) if name in listed[side] else _Box() for side in SIDES)
+        rows = list(_rows(near, far, sorted(remembered), absent))
+        with state.transaction():
+            row = state.add_mailbox(name)
+            state.save_mailbox(replace(row, near_epoch=near.epoch, far_epoch=far.epoch))
+            state.add_rows(row, rows)
+        taken += len(rows)
+    return taken
+
+
+def _rows(near: _Box, far: _Box, remembered: Sequence[str], absent: Iterator[int]) -> Iterator[NewRow]:
+    taken: set[tuple[Side, Key]] = set()  # a message may be remembered by both its ids
+    for each in remembered:
+        here, there = near.by_id.get(each), far.by_id.get(each)
+        known = here or there
+        keys: set[tuple[Side, Key]] = set()
+        if here is not None:
+            keys.add(("near", here.key))
+        if there is not None:
+            keys.add(("far", there.key))
+        if known is None or keys & taken:
+            continue
+        taken |= keys
+        gone = _Known(b"%d" % next(absent), known.flags, known.digest)
+        here, there = here or gone, there or gone
+        yield here.key, there.key, here.flags, there.flags, known.digest
+
+
+def _look(store: Store, name: str) -> _Box:
+    """Return what a mailbox holds, by both ids; of doubles the first."""
+    mailbox = store.open_mailbox(name)
+    try:
+        scan = mailbox.scan(None)
+        box = _Box(scan.epoch)
+        for each in mailbox.headers(sorted(scan.present)):
+            if not isinstance(each, NotRead):
+                known = _Known(each[0], scan.present[each[0]] or NONE, pairing.identity(each[1]).digest)
+                for its_id in filter(None, msinfo.ids(each[1])):
+                    box.by_id.setdefault(its_id, known)
+        return box
+    finally:
+        mailbox.close()

@@ -1,0 +1,385 @@
+"""The old mailsync: ``mailsync [options] CHANNEL | STORE | CHANNEL STORE``, with its file, on today's engine.
+
+A shell, beside ``mailsync_command``, which calls it when the old form is meant.  Its output is the old one;
+its exit statuses are today's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from mswatch import config, paths
+from mswatch.config.files import read_old_text
+from mswatch.errors import (
+    EXIT_PARTIAL,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ConfigError,
+    MswatchError,
+    UnavailableError,
+    UsageError,
+)
+from mswatch.imap.secret import Secret
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.session import Session
+from mswatch.imap_session.settings import Login, Server
+from mswatch.instances import escape
+from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
+from mswatch.mailsync.dry import DryStore
+from mswatch.mailsync.engine import Engine
+from mswatch.mailsync.options import Options, Outcome
+from mswatch.mailsync.safety import Refusal
+from mswatch.mailsync.state import State
+from mswatch.mailsync.stores.contract import MailboxError, Store
+from mswatch.mailsync.stores.imap import ImapStore
+from mswatch.mailsync_state import remembering
+from mswatch.names import show
+from mswatch.oldmailsync import looking, options, rc, report
+from mswatch.oldmailsync.local import LocalStore, Places, places
+from mswatch.oldmailsync.msinfo import Memory
+from mswatch.oldmailsync.names import INBOX, BadNameError, Spec, parse_spec, split
+from mswatch.oldmailsync.options import OldOptions
+from mswatch.oldmailsync.rc import Channel, OldConfiguration, OldStore
+from mswatch.oldmailsync.recorder import Recorder
+from mswatch.oldmailsync.report import Style
+from mswatch.oldmailsync.selected import SelectedStore
+from mswatch.oldmailsync.selection import selection
+from mswatch.oldmailsync.takeover import read_memory, take_over
+
+NO_DELETION = Permissions(delete=False, expunge=False)
+
+
+def is_meant(words: list[str], environment: Mapping[str, str]) -> bool:
+    """Tell whether a command line is of the old form, where there is an old file.
+
+    Raises:
+        UsageError: It names both an account and a channel or store.
+        ConfigError: The old file is wrong, and nothing else can be meant.
+    """
+    file = paths.home(environment) / options.FILE
+    accounts = config.known_accounts(environment)
+    try:
+        old = rc.read(read_old_text(file), file)
+    except ConfigError:
+        named = options.first_name(words)
+        if named is None or named in accounts:
+            return False
+        raise
+    return options.is_meant(words, {*old.stores, *old.channels}, accounts)
+
+
+def run(words: list[str], environment: Mapping[str, str]) -> int:
+    """Run the old form, and return the exit status."""
+    asked = options.parse(words)
+    if asked.help or not asked.names:
+        _print(options.USAGE)
+        return 0 if asked.help else EXIT_USAGE
+    file = Path(asked.file) if asked.file is not None else paths.home(environment) / options.FILE
+    return _Run(asked, rc.read(read_old_text(file), file), environment).run()
+
+
+@dataclass(frozen=True)
+class _Where:
+    """A store of this run, with what has to be known to reach it."""
+
+    old: OldStore
+    spec: Spec | None
+    store: SelectedStore
+
+
+class _Run:
+    """One call."""
+
+    def __init__(self, asked: OldOptions, found: OldConfiguration, environment: Mapping[str, str]) -> None:
+        self._asked = asked
+        self._found = found
+        self._environment = environment
+        self._home = paths.home(environment)
+
+    def run(self) -> int:
+        """Find out which of three things is meant, and do it."""
+        channels = [self._found.channels[name] for name in self._asked.names if name in self._found.channels]
+        stores = [self._found.stores[name] for name in self._asked.names if name in self._found.stores]
+        for name in self._asked.names:
+            if name not in self._found.channels and name not in self._found.stores:
+                raise UsageError(
+                    f'{show(str(self._found.source))} has no channel or store "{show(name)}"',
+                    f"it has {_listed([*self._found.channels, *self._found.stores])}",
+                )
+        if len(channels) == 1 and not stores:
+            return self._sync(channels[0])
+        if len(stores) == 1 and not channels:
+            return self._list(stores[0])
+        if len(channels) == len(stores) == 1:
+            return self._diff(channels[0], stores[0])
+        raise UsageError(
+            f"Don't know what to do with {len(channels)} channels and {len(stores)} stores.",
+            "name a channel, a store, or a channel and one of its stores",
+        )
+
+    # The stores
+
+    def _where(self, old: OldStore, hidden: str = "") -> _Where:
+        self._check_privacy(old.password is not None)
+        places_ = self._places(hidden)
+        try:
+            spec = parse_spec(split(old.server)[0] or old.server) if old.server else None
+            if spec is None:
+                chosen = selection(old)
+                return _Where(old, None, SelectedStore(LocalStore(old.name, chosen, places_), lambda: chosen))
+        except BadNameError as error:
+            raise self._bad(old.line, f'store "{show(old.name)}": {error}') from None
+        store = self._imap_store(old.name, spec, old.password)
+        return _Where(old, spec, SelectedStore(store, lambda: selection(old, store.form)))
+
+    def _bad(self, line: int, problem: str) -> ConfigError:
+        return ConfigError([f"{show(str(self._found.source))}:{line}: {problem}"])
+
+    def _places(self, hidden: str) -> Places:
+        journals = paths.state_place(self._environment) / "journals"
+        found = places(self._home, self._environment, journals)
+        if hidden and not split(hidden)[0]:
+            found = replace(found, hidden=frozenset({found.path(hidden)}))
+        return found
+
+    def _check_privacy(self, needed: bool) -> None:
+        """Refuse a file with passwords that others may read."""
+        status = self._found.source.stat()
+        if needed and (
+            status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or status.st_uid not in (0, os.getuid())
+        ):
+            file = show(str(self._found.source))
+            raise ConfigError([f"{file}: others may read the passwords in it"], f"chmod 600 {file}")
+
+    def _imap_store(self, name: str, spec: Spec, password: Secret | None) -> ImapStore:
+        server = Server(spec.host, spec.port, spec.security, is_checked=spec.is_checked)
+        mechanisms = ("SCRAM-SHA-256", "SCRAM-SHA-1") if spec.is_secure else ()
+        user = spec.user or self._environment.get("LOGNAME", "")
+        login = Login(user, given=password, asks=password is None, mechanisms=mechanisms)
+        if not spec.is_checked:
+            _warn(
+                f"store {show(name)}: the certificate of {show(spec.host)} is not checked (/novalidate-cert)"
+            )
+
+        def log_in_and_tell() -> Session:
+            _print(f"Authorizing against {{{show(spec.host)}/imap}}\n")
+            return log_in(server, login)
+
+        return ImapStore(name, log_in_and_tell, is_whole=True)
+
+    # Synchronizing
+
+    def _sync(self, channel: Channel) -> int:
+        where = {
+            side: self._where(old, channel.msinfo) for side, old in zip(SIDES, channel.stores, strict=True)
+        }
+        if self._asked.simulate:
+            _print("Only simulating\n")
+        first, second = (show(old.name) for old in channel.stores)
+        _print(f'Synchronizing stores "{first}" <-> "{second}"...\n')
+        recorder = Recorder(self._asked.method, messages=self._asked.messages)
+        with self._state(channel, dry=self._asked.simulate) as (state, note):
+            is_taken_over = self._take_over(channel, where, state)
+            near, far = (self._prepared(where[side].store, side, recorder) for side in SIDES)
+            outcome = Engine(near, far, state, self._engine_options(channel, where), recorder).run()
+            rows = state.mailboxes()
+            for name in {*recorder.listed["near"], *recorder.listed["far"]}:
+                recorder.box(name).remembered = state.count(rows[name]) if name in rows else 0
+            if is_taken_over and outcome.refused:
+                state.forget_everything()
+            outcome.notes += [note] if note else []
+        self._tell(channel, where, recorder, outcome)
+        if outcome.refused:
+            return EXIT_REFUSED
+        return EXIT_PARTIAL if outcome.failed or outcome.problems else 0
+
+    def _prepared(self, store: Store, side: Side, recorder: Recorder) -> Store:
+        return recorder.around(DryStore(store) if self._asked.simulate else store, side)
+
+    def _engine_options(self, channel: Channel, where: Mapping[Side, _Where]) -> Options:
+        asked = self._asked
+        usual = Permissions() if asked.delete else NO_DELETION
+        permissions = {}
+        for side in SIDES:
+            spec = where[side].spec
+            permissions[side] = READ_ONLY if spec is not None and spec.is_read_only else usual
+        rules = Rules(
+            permissions["near"],
+            permissions["far"],
+            restore=asked.undo_deletions,
+            copy_deleted=asked.copy_deleted,
+        )
+        return Options(
+            rules=rules,
+            size_limit=channel.size_limit,
+            believe=asked.accept_deletions,
+            leaving="clear" if asked.remove_empty else "keep",
+        )
+
+    @contextmanager
+    def _state(self, channel: Channel, *, dry: bool) -> Iterator[tuple[State, str]]:
+        """Give what is remembered of a channel: by its name and its msinfo, as it always was."""
+        which = sha256(channel.msinfo.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        name = escape(channel.name).replace("/", r"\x2f")[:150]
+        pair = "\n".join(
+            f"{old.server} {old.ref} {old.pat} {old.prefix} {self._home}" for old in channel.stores
+        )
+        with remembering(f"{name}:{which}", pair, self._environment, dry=dry, tell=_warn) as found:
+            yield found
+
+    def _take_over(self, channel: Channel, where: Mapping[Side, _Where], state: State) -> bool:
+        """Take over what the old program remembered, if there was no run of this one yet."""
+        if not channel.msinfo or state.mailboxes() or state.about("settled_by"):
+            return False
+        memory = self._read_msinfo(channel)
+        if memory is None:
+            return False
+        count = take_over({side: where[side].store for side in SIDES}, state, memory)
+        _warn(f"taken over from {show(channel.msinfo)}: {count} messages in {len(memory)} mailboxes")
+        return True
+
+    def _read_msinfo(self, channel: Channel) -> Memory | None:
+        store, mailbox = self._msinfo(channel)
+        try:
+            return read_memory(store, mailbox, channel.name)
+        except (OSError, MswatchError) as error:
+            raise UnavailableError(
+                f"{show(channel.msinfo)}: what the old program remembered cannot be read: {error}",
+                "make it readable; or, if nothing of it matters any more, take msinfo out of the channel",
+            ) from error
+        finally:
+            store.close()
+
+    def _msinfo(self, channel: Channel) -> tuple[Store, str]:
+        text, mailbox = split(channel.msinfo)
+        try:
+            if not text:
+                single = selection(OldStore("msinfo", channel.line, pat=mailbox))
+                return LocalStore("msinfo", single, self._places("")), mailbox
+            spec = parse_spec(text)
+        except BadNameError as error:
+            raise self._bad(channel.line, f'channel "{show(channel.name)}": msinfo: {error}') from None
+        self._check_privacy(channel.password is not None)
+        return self._imap_store("msinfo", spec, channel.password), mailbox or INBOX
+
+    def _tell(
+        self, channel: Channel, where: Mapping[Side, _Where], recorder: Recorder, outcome: Outcome
+    ) -> None:
+        style = self._style(channel)
+        for name in report.sync_order(recorder.listed["near"], recorder.listed["far"]):
+            box = recorder.box(name)
+            if name in outcome.failed:
+                _warn(f"Error: {show(name)}: {outcome.failed[name]}")
+            elif self._asked.simulate and box.made:
+                _print(f"Creating {show(name)} in {style.store(box.made[0])}\n")
+            else:
+                _print("".join(report.sync_report(box, style)))
+        for name, box in sorted(recorder.boxes.items()):
+            if box.unmade:
+                full = [f"{each.old.server}{each.store.full(name)}" for each in where.values()]
+                _print(report.removal(name, full))
+        for name, reason in outcome.failed.items():
+            if name not in {*recorder.listed["near"], *recorder.listed["far"]}:
+                _warn(f"Error: {show(name)}: {reason}")
+        for problem in outcome.problems:
+            _warn(f"Error: {problem}")
+        for note in outcome.notes:
+            if ": not copied: " not in note:  # there was a line about it
+                _warn(note)
+        for refusal in outcome.refused:
+            for line in self._refused(channel, refusal):
+                _warn(line)
+
+    def _refused(self, channel: Channel, refusal: Refusal) -> Iterator[str]:
+        import shlex
+
+        where = f"{refusal.mailbox}: " if refusal.mailbox is not None else ""
+        store = channel.stores[SIDES.index(refusal.side)].name
+        file = ["-f", self._asked.file] if self._asked.file is not None else []
+        begin, end = ["mailsync"], [*file, channel.name]
+        yield f"{where}{refusal.seen} (store {store}); nothing is deleted on the other side"
+        yield f"  if they were deleted on purpose: {shlex.join([*begin, '--accept-deletions', *end])}"
+        yield f"  if they were lost, to bring them back: {shlex.join([*begin, '--undo-deletions', *end])}"
+
+    def _style(self, channel: Channel) -> Style:
+        first, second = channel.stores
+        return Style((first.name, second.name), self._asked.messages, self._asked.ids)
+
+    # Looking
+
+    def _list(self, old: OldStore) -> int:
+        where = self._where(old)
+        _print(f'Listing store "{show(old.name)}"\n')
+        style = Style((old.name, old.name), self._asked.messages, self._asked.ids)
+        failed = False
+        try:
+            there = where.store.mailboxes() if where.store.open() else {}
+            for name in sorted(there):
+                entries: list[report.Entry] | None = []
+                if style.messages:
+                    try:
+                        entries = looking.entries(where.store, name, self._asked.method)
+                    except (OSError, MailboxError) as error:
+                        failed, entries = True, None
+                        _warn(f"Error: {show(name)}: {error}")
+                _print("".join(report.list_report(name, entries, style)))
+            for note in where.store.notes:
+                _warn(note)
+        finally:
+            where.store.close()
+        return EXIT_PARTIAL if failed else 0
+
+    def _diff(self, channel: Channel, old: OldStore) -> int:
+        if old not in channel.stores:
+            raise UsageError(
+                f'store "{show(old.name)}" is none of channel "{show(channel.name)}"',
+                f"it has {_listed([each.name for each in channel.stores])}",
+            )
+        side = SIDES[channel.stores.index(old)]
+        where = self._where(old, channel.msinfo)
+        shown = show(old.name)
+        _print(f'Comparing store "{shown}" <-> "{shown}"...\n')
+        with self._state(channel, dry=True) as (state, _):
+            known = looking.remembered(state, side) or self._old_memory(channel)
+        failed = False
+        try:
+            there = where.store.mailboxes() if where.store.open() else {}
+            for name in report.sync_order([*there, *(name for name in known if name not in there)], []):
+                remembered = known.get(name, looking.Known())
+                try:
+                    if name not in there:
+                        found = report.Difference(0, deleted=len(remembered.keys) + len(remembered.ids))
+                    else:
+                        found = looking.difference(where.store, name, remembered, self._asked.method)
+                except (OSError, MailboxError) as error:
+                    failed = True
+                    _warn(f"Error: {show(name)}: {error}")
+                    continue
+                _print(report.diff_report(name, found, old.name, self._style(channel)))
+        finally:
+            where.store.close()
+        return EXIT_PARTIAL if failed else 0
+
+    def _old_memory(self, channel: Channel) -> dict[str, looking.Known]:
+        memory = self._read_msinfo(channel) if channel.msinfo else None
+        return looking.remembered_by_the_old(memory or {})
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(show(name) for name in names) or "none"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def _warn(text: str) -> None:
+    sys.stdout.flush()
+    print(f"mailsync: {show(text)}", file=sys.stderr)  # noqa: T201 - what this command is for
