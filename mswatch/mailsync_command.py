@@ -111,7 +111,7 @@ def _is_old(words: list[str]) -> bool:
 
 def _run(options: argparse.Namespace) -> int:
     account, mailboxes = _account(options)
-    near, far = (_store(store) for store in account.stores)
+    near, far = (_store(store, dry=options.dry_run) for store in account.stores)
     bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
     stores = account.stores
     each = sys.stdout if options.verbose and not options.json else None
@@ -171,17 +171,30 @@ def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
     return config.load_account(unescape(words[0]), os.environ), words[1:]
 
 
-def _store(store: accounts.Store) -> Store:
+def _store(store: accounts.Store, *, dry: bool) -> Store:
     if store.imap is not None:
         return _imap_store(store, store.imap)
-    from mswatch.mailsync.stores.maildir import MaildirStore
-
-    if store.local_maildir is None:
+    if not store.is_readable:
         raise ConfigError(
             [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
-            'give it a maildir here, or imap, or use another syncer in [sync] with = "..."',
+            'give it a maildir or mbox here, or imap, or use another syncer in [sync] with = "..."',
         )
-    return MaildirStore(store.name, store.local_maildir, store.layout, store.names)
+    if store.mbox is not None:
+        from mswatch.mailsync.stores.mbox import MboxStore
+
+        return MboxStore(
+            store.name, store.mbox, store.names, _journals(os.environ), inbox=store.inbox, looks_only=dry
+        )
+    from mswatch.mailsync.stores.maildir import MaildirStore
+
+    if store.maildir is None:
+        raise AssertionError("a store that can be read is of a kind that is known here")
+    return MaildirStore(store.name, store.maildir, store.layout, store.names)
+
+
+def _journals(environment: Mapping[str, str]) -> Path:
+    """Return where what is being written into files of mail is kept, for all accounts."""
+    return paths.state_place(environment) / "journals"
 
 
 def _imap_store(store: accounts.Store, server: Server) -> Store:
@@ -194,7 +207,8 @@ def _imap_store(store: accounts.Store, server: Server) -> Store:
 def _place(store: accounts.Store) -> str:
     """Return what tells a store from another one: with another one nothing that is remembered is true."""
     if store.imap is None:
-        return f"{store.maildir} {store.layout}"
+        kind = store.layout if store.maildir else "mbox" if store.mbox else "mh"
+        return f"{store.tree} {kind}" + (f" {store.inbox}" if store.inbox else "")
     return f"imap {store.login.user} {store.imap.host.lower()} {' '.join(store.imap.tunnel)}"
 
 

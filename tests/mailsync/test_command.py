@@ -267,3 +267,21 @@ def test_any_change_is_noticed(home: Home, what: str) -> None:
     place = home.directory / ".local/state/mswatch/work.mailsync.settled"
     source = home.directory / ".config/mswatch/work.toml"
     assert not settled.holds(os.fsencode(place), os.fsencode(source))
+
+
+def test_mbox_files_as_a_store(home: Home) -> None:
+    """An account may have mbox files on one side, with INBOX elsewhere; a dry run leaves them alone too."""
+    file = home.directory / ".config/mswatch/work.toml"
+    far = '[store.far]\nmbox = "boxes"\ninbox = "spool"\n'
+    file.write_text(f'[store.near]\nmaildir = "near"\nlayout = "nested"\n\n{far}')
+    home.world.put("near", "lists/python", "m7")
+    (home.directory / "boxes").mkdir()
+    (home.directory / "spool").write_text("From a Mon Nov  2 10:00:00 2026\nSubject: there\n\nx\n\n")
+    before = home.files()
+    assert "INBOX: 1 copied in near, 3 copied in far" in home.mailsync("--dry-run", "work")[0]
+    assert home.files() == before
+    home.mailsync("work")
+    assert (home.directory / "spool").read_text().count("\nFrom ") == 3
+    assert "Subject: m7" in (home.directory / "boxes/lists/python").read_text()
+    assert sum(home.world.contents("near")["INBOX"].values()) == 4
+    assert home.mailsync("work") == ("", "")
