@@ -182,19 +182,13 @@ def _store(store: accounts.Store, *, dry: bool) -> Store:
     if store.mbox is not None:
         from mswatch.mailsync.stores.mbox import MboxStore
 
-        return MboxStore(
-            store.name, store.mbox, store.names, _journals(os.environ), inbox=store.inbox, looks_only=dry
-        )
+        journals = paths.journals(os.environ)
+        return MboxStore(store.name, store.mbox, store.names, journals, inbox=store.inbox, looks_only=dry)
     from mswatch.mailsync.stores.maildir import MaildirStore
 
     if store.maildir is None:
         raise AssertionError("a store that can be read is of a kind that is known here")
     return MaildirStore(store.name, store.maildir, store.layout, store.names)
-
-
-def _journals(environment: Mapping[str, str]) -> Path:
-    """Return where what is being written into files of mail is kept, for all accounts."""
-    return paths.state_place(environment) / "journals"
 
 
 def _imap_store(store: accounts.Store, server: Server) -> Store:

@@ -49,6 +49,11 @@ def state_directory(environment: Environment) -> Path:
     return _private(state_place(environment))
 
 
+def journals(environment: Environment) -> Path:
+    """Return where what is being written into files of mail is kept, for all accounts."""
+    return state_place(environment) / "journals"
+
+
 def runtime_directory(environment: Environment) -> Path:
     """Return the directory of control sockets, made if it is not there.
 
