@@ -187,6 +187,7 @@ def _own_passwd(directory: Path) -> dict[str, str]:
     user = _user()
     (directory / "passwd").write_text(
         f"{user}:x:{os.getuid()}:{os.getgid()}::{directory}/home:{directory}/shell\n"
+        "sshd:x:65534:65534::/run/sshd:/usr/sbin/nologin\n"  # whom it becomes when root started it
     )
     (directory / "group").write_text(f"{user}:x:{os.getgid()}:\n")
     return {
