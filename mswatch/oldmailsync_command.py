@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mswatch import config, paths
-from mswatch.config.files import read_old_text
+from mswatch import paths
+from mswatch.config.files import known_accounts, read_old_text
 from mswatch.errors import (
     EXIT_PARTIAL,
     EXIT_REFUSED,
@@ -27,8 +28,6 @@ from mswatch.errors import (
     UsageError,
 )
 from mswatch.imap.secret import Secret
-from mswatch.imap_session.login import log_in
-from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
 from mswatch.instances import escape
 from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
@@ -38,7 +37,6 @@ from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.state import State
 from mswatch.mailsync.stores.contract import MailboxError, Store
-from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync_state import remembering
 from mswatch.names import show
 from mswatch.oldmailsync import looking, options, rc, report
@@ -53,6 +51,10 @@ from mswatch.oldmailsync.selected import SelectedStore
 from mswatch.oldmailsync.selection import selection
 from mswatch.oldmailsync.takeover import read_memory, take_over
 
+if TYPE_CHECKING:  # what only a server needs
+    from mswatch.imap_session.session import Session
+    from mswatch.mailsync.stores.imap import ImapStore
+
 NO_DELETION = Permissions(delete=False, expunge=False)
 
 
@@ -64,7 +66,7 @@ def is_meant(words: list[str], environment: Mapping[str, str]) -> bool:
         ConfigError: The old file is wrong, and nothing else can be meant.
     """
     file = paths.home(environment) / options.FILE
-    accounts = config.known_accounts(environment)
+    accounts = known_accounts(environment)
     try:
         old = rc.read(read_old_text(file), file)
     except ConfigError:
@@ -145,6 +147,8 @@ class _Run:
     def _places(self, hidden: str) -> Places:
         journals = paths.state_place(self._environment) / "journals"
         found = places(self._home, self._environment, journals)
+        is_sync = len(self._asked.names) == 1 and not self._asked.simulate
+        found = replace(found, looks_only=not is_sync)
         if hidden and not split(hidden)[0]:
             found = replace(found, hidden=frozenset({found.path(hidden)}))
         return found
@@ -159,6 +163,9 @@ class _Run:
             raise ConfigError([f"{file}: others may read the passwords in it"], f"chmod 600 {file}")
 
     def _imap_store(self, name: str, spec: Spec, password: Secret | None) -> ImapStore:
+        from mswatch.imap_session.login import log_in
+        from mswatch.mailsync.stores.imap import ImapStore
+
         server = Server(spec.host, spec.port, spec.security, is_checked=spec.is_checked)
         mechanisms = ("SCRAM-SHA-256", "SCRAM-SHA-1") if spec.is_secure else ()
         user = spec.user or self._environment.get("LOGNAME", "")

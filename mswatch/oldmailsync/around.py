@@ -32,6 +32,9 @@ class StoreAround(Store):
     def open(self) -> bool:
         return self.inner.open()
 
+    def mend(self) -> None:
+        self.inner.mend()
+
     def make(self) -> None:
         self.inner.make()
 
@@ -40,6 +43,9 @@ class StoreAround(Store):
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         return self.inner.mailboxes(only)
+
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        return self.inner.hidden(mailboxes)
 
     def make_mailbox(self, mailbox: str) -> None:
         self.inner.make_mailbox(mailbox)

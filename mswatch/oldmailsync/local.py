@@ -17,6 +17,7 @@ from typing import Literal
 from mswatch.errors import UnavailableError
 from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, Seen, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
+from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.names import NameForm, show
 from mswatch.oldmailsync.around import MailboxAround
 from mswatch.oldmailsync.names import INBOX, BadNameError, Local, local
@@ -38,6 +39,7 @@ class Places:
     mh: Path
     journals: Path  # for what is being written
     hidden: frozenset[Path] = frozenset()  # what is no mailbox, although it looks like one
+    looks_only: bool = False  # nothing is changed, nor finished
 
     @property
     def inbox(self) -> Path:
@@ -93,6 +95,7 @@ class LocalStore(Store):
         self._chosen = chosen
         self._places = where
         self._formats: dict[str, Format] = {}  # by full name, as last listed
+        self._unreadable: list[Path] = []  # directories, at that time
 
     @property
     def _top(self) -> Path:
@@ -132,15 +135,16 @@ class LocalStore(Store):
         self.notes.clear()
         if only is None:
             self._formats.clear()
+            self._unreadable.clear()
         found: dict[str, Seen] = {}
         for name in self._candidates() if only is None else only:
             format_ = _format(self._path(name), is_mh=name.lower().startswith("#mh"))
             if format_ is None:
                 continue
-            self._formats[name] = format_
             store, inner = self._store(name, format_)
             seen = store.mailboxes([inner]).get(inner)
             if seen is not None:
+                self._formats[name] = format_
                 # Without an identity: mailboxes that are renamed are new ones, as they always were.
                 found[name] = Seen(mark=seen.mark)
         return found
@@ -168,6 +172,7 @@ class LocalStore(Store):
             entries = sorted(path.name for path in directory.iterdir())
         except OSError as error:
             self.notes.append(f"store {self.name}: passed over {show(str(directory))}: {error.strerror}")
+            self._unreadable.append(directory)
             return
         here = (status.st_dev, status.st_ino)
         depth = len(self._chosen.pattern.split("/")) - len(self._chosen.top.split("/")) * bool(
@@ -185,7 +190,13 @@ class LocalStore(Store):
     def _store(self, name: str, format_: Format) -> tuple[Store, str]:
         """Return a store of the mailbox's format, and what the mailbox is called in it."""
         path = self._path(name)
+        if format_ == "mbox":  # a store of this file alone
+            return self._mboxes(path, inbox=path), INBOX
         return MaildirStore(self.name, path.parent, "nested", PLAIN), path.name
+
+    def _mboxes(self, path: Path, inbox: Path | None = None) -> Store:
+        where = self._places
+        return MboxStore(self.name, path, PLAIN, where.journals, inbox=inbox, looks_only=where.looks_only)
 
     def _format_of(self, name: str) -> Format:
         known = self._formats.get(name)
@@ -201,6 +212,16 @@ class LocalStore(Store):
         others = {each for other, each in self._formats.items() if other != INBOX}
         return "mh" if is_mh else others.pop() if len(others) == 1 else "mbox"
 
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        found = {}
+        for name in mailboxes:
+            path = self._path(name)
+            if os.path.lexists(path):
+                found[name] = f"{show(str(path))} is no mailbox any more, or cannot be read"
+            elif unreadable := [each for each in self._unreadable if each in path.parents]:
+                found[name] = f"{show(str(unreadable[0]))} cannot be read"
+        return found
+
     def make_mailbox(self, mailbox: str) -> None:
         format_ = self._formats[mailbox] = self._format_of(mailbox)
         store, inner = self._store(mailbox, format_)
@@ -210,8 +231,13 @@ class LocalStore(Store):
         raise MailboxError(f"store {self.name}: mailboxes are not renamed here")
 
     def remove_mailbox(self, mailbox: str) -> None:
-        store, inner = self._store(mailbox, self._format_of(mailbox))
-        store.remove_mailbox(inner)
+        format_ = self._format_of(mailbox)
+        if format_ == "mbox":
+            path = self._path(mailbox)
+            self._mboxes(path.parent).remove_mailbox(path.name)
+        else:
+            store, inner = self._store(mailbox, format_)
+            store.remove_mailbox(inner)
         self._formats.pop(mailbox, None)
 
     def open_mailbox(self, mailbox: str) -> Mailbox:
@@ -243,4 +269,4 @@ def _format(path: Path, *, is_mh: bool) -> Format | None:
         if all((path / part).is_dir() for part in ("cur", "new")):
             return "maildir"
         return "mh" if is_mh else None
-    return None
+    return "mbox" if path.is_file() else None

@@ -39,7 +39,7 @@ def remembered_by_the_old(memory: Memory) -> dict[str, Known]:
 
 
 def entries(store: Store, name: str, method: Method) -> list[Entry]:
-    """Return the messages of a mailbox by their keys; a double has an id that was there before."""
+    """Return the messages of a mailbox; a double has an id that was there before."""
     seen = set()
     found = []
     for _, header in _headers(store, name):
@@ -71,11 +71,9 @@ def difference(store: Store, name: str, known: Known, method: Method) -> Differe
 def _headers(store: Store, name: str) -> list[tuple[Key, bytes]]:
     mailbox = store.open_mailbox(name)
     try:
-        keys = sorted(mailbox.scan(None).present, key=lambda key: (len(key), key))
-        return sorted(
-            (each for each in mailbox.headers(keys) if not isinstance(each, NotRead)),
-            key=lambda each: (len(each[0]), each[0]),
-        )
+        keys = list(mailbox.scan(None).present)
+        headers = dict(each for each in mailbox.headers(keys) if not isinstance(each, NotRead))
+        return [(key, headers[key]) for key in keys if key in headers]
     finally:
         mailbox.close()
 

@@ -2,7 +2,7 @@
 
 A message in a mailbox, for each channel: From mailsync, with the channel as its subject.  Its body has the
 boxname of each mailbox on a line of its own, then a line for each id: ``<id>``, or by the method md5
-``<>, md5: HEX``.  A line that does not begin with ``<`` is a boxname, an empty one too.
+``<>, md5: <HEX>``.  A line that does not begin with ``<`` is a boxname, an empty one too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def memory(body: bytes) -> dict[str, frozenset[str]]:
             continue
         if ids is None:
             continue  # an id of no mailbox
-        digest = re.search(r"> *, *md5: *([0-9a-f]{32})", line)
+        digest = re.search(r"> *, *md5: *<([0-9a-f]{32})>", line)
         name = f"md5:{digest[1]}" if digest else line.partition(">")[0] + ">"
         if name != EMPTY:
             ids.add(name)

@@ -7,10 +7,7 @@ and the headers that pass by are kept for the lines that are to be printed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
 
-from mswatch.mailsync import pairing
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.options import COPIED, LEFT, MADE, MARKED, REMOVED, TRASHED, UNMADE, Done
 from mswatch.mailsync.stores.contract import (
@@ -93,18 +90,21 @@ class Recorder:
         """It cannot any more."""
         self._open.pop((side, name), None)
 
-    def keep(self, side: Side, mailbox: str, key: Key, header: bytes) -> None:
-        """Keep a header until something is done to its message."""
-        self._headers[side, mailbox, key] = header
-
     def keep_all(self, side: Side, mailbox: str, keys: Sequence[Key]) -> None:
-        """Keep the headers of messages that are to go."""
+        """Keep the headers of messages that something is done to."""
         for key, header in self._read_headers(side, mailbox, keys):
-            self.keep(side, mailbox, key, header)
+            self._headers[side, mailbox, key] = header
 
-    def not_copied(self, action: str, side: Side, mailbox: str, header: bytes) -> None:
+    def arrived(self, side: Side, mailbox: str, added: Added) -> None:
+        """A message of the other side is on this one, under another key."""
+        header = self._headers.pop((other(side), mailbox, added.source), None)
+        if header is not None:
+            self._headers[side, mailbox, added.key] = header
+
+    def not_copied(self, side: Side, mailbox: str, refused: NotAdded) -> None:
         """A message did not get to a side."""
-        self._line(action, mailbox, side, header)
+        header = self._headers.pop((other(side), mailbox, refused.source), None)
+        self._line(report.FAILED, mailbox, side, header)
 
     def too_big(self, side: Side, mailbox: str, keys: Sequence[Key]) -> None:
         """Messages of a side were not read; those that have a header were too large."""
@@ -143,6 +143,8 @@ class _RecordedMailbox(MailboxAround):
         recorder.opened(side, name, inner)
 
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        if self._recorder.messages:
+            self._recorder.keep_all(self._side, self._name, keys)
         lasting = []
         for each in self.inner.read(keys, size_limit):
             if isinstance(each, NotRead) and each.lasting:
@@ -155,13 +157,11 @@ class _RecordedMailbox(MailboxAround):
         if not self._recorder.messages:
             yield from self.inner.add(messages)
             return
-        headers: dict[Key, bytes] = {}
-        for answer in self.inner.add(_with_headers(messages, headers)):
-            header = headers.pop(answer.source)
+        for answer in self.inner.add(messages):
             if isinstance(answer, Added):
-                self._recorder.keep(self._side, self._name, answer.key, header)
+                self._recorder.arrived(self._side, self._name, answer)
             else:
-                self._recorder.not_copied(report.FAILED, self._side, self._name, header)
+                self._recorder.not_copied(self._side, self._name, answer)
             yield answer
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
@@ -172,11 +172,3 @@ class _RecordedMailbox(MailboxAround):
     def close(self) -> None:
         self._recorder.closed(self._side, self._name)
         self.inner.close()
-
-
-def _with_headers(messages: Iterable[Message], headers: dict[Key, bytes]) -> Iterator[Message]:
-    """Pass messages on, keeping the header of each by its key."""
-    for message in messages:
-        first = next(message.chunks, b"")
-        headers[message.key] = pairing.header_of(first)
-        yield replace(message, chunks=chain((first,), message.chunks))

@@ -54,6 +54,17 @@ class SelectedStore(StoreAround):
             )
         return name
 
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        named = {self.full(name): name for name in mailboxes if self._is_possible(name)}
+        return {named[full]: why for full, why in self.inner.hidden(named).items()}
+
+    def _is_possible(self, boxname: str) -> bool:
+        try:
+            self.full(boxname)
+        except MailboxError:
+            return False
+        return True
+
     def make_mailbox(self, mailbox: str) -> None:
         self.inner.make_mailbox(self.full(mailbox))
 

@@ -23,11 +23,11 @@ from tests.servers import oldmailsync
         (b"box\n<a@x> what follows does not count\n", {"box": {"<a@x>"}}),
         (b"box\n<>\n", {"box": set()}),
         (
-            b"box\n<>, md5: 0123456789abcdef0123456789abcdef\n",
+            b"box\n<>, md5: <0123456789abcdef0123456789abcdef>\n",
             {"box": {"md5:0123456789abcdef0123456789abcdef"}},
         ),
         (
-            b"box\n<a@x>, md5: 0123456789abcdef0123456789abcdef\n",
+            b"box\n<a@x>, md5: <0123456789abcdef0123456789abcdef>\n",
             {"box": {"md5:0123456789abcdef0123456789abcdef"}},
         ),
         (b"<a@x>\nbox\n", {"box": set()}),

@@ -1,0 +1,173 @@
+"""Ours beside the old program, on the same mboxes: the same words, and the same mail at the end.
+
+Each row of its table of cases is a test, with what it remembers made by itself, by the old program, and with
+the memory of the old one taken over by ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.oldmailsync.homes import CONFIGURATION, Home, Mail
+
+pytestmark = pytest.mark.server
+
+BOTH = (["x", "y"], ["x", "y"])
+
+# A and B after the last time; what is different now; what both hold at the end.
+ROWS = [
+    pytest.param(((), ()), (["x"], []), ["x"], id="x--"),
+    pytest.param(((), ()), ([], ["x"]), ["x"], id="-x-"),
+    pytest.param(((), ()), (["x"], ["x"]), ["x"], id="xx-"),
+    pytest.param((("x", "y"), ()), BOTH, ["x", "y"], id="xxx"),
+    pytest.param((("x", "y"), ()), (["x", "y"], ["y"]), ["y"], id="x-x"),
+    pytest.param((("x", "y"), ()), (["y"], ["x", "y"]), ["y"], id="-xx"),
+    pytest.param((("x", "y"), ()), (["y"], ["y"]), ["y"], id="--x"),
+]
+
+
+def _begin(directory: Path, last: tuple[tuple[str, ...], tuple[str, ...]]) -> Home:
+    home = Home(directory)
+    home.write("A/box", *last[0])
+    home.write("B/box", *last[1])
+    return home
+
+
+def _change(home: Home, now: tuple[list[str], list[str]]) -> None:
+    for store, names in zip("AB", now, strict=True):
+        there = home.contents(store)["box"]
+        home.remove(f"{store}/box", *(set(there) - set(names)))
+        with (home.directory / store / "box").open("a") as file:
+            file.writelines(Mail(name).text() for name in names if name not in there)
+
+
+@pytest.mark.parametrize(("last", "now", "after"), ROWS)
+def test_row(
+    tmp_path: Path,
+    last: tuple[tuple[str, ...], tuple[str, ...]],
+    now: tuple[list[str], list[str]],
+    after: list[str],
+) -> None:
+    """Both do and say the same; so does ours with what the old one remembers; a second run does nothing."""
+    old = _begin(tmp_path / "old", last)
+    ours = old.copy(tmp_path / "new")
+    _do_row(old, ours, now, after, ("-m",))
+
+
+@pytest.mark.parametrize("options", [("-M",), ("-D",), ("-t", "md5")], ids=" ".join)
+@pytest.mark.parametrize(("last", "now", "after"), ROWS[4:5])
+def test_row_by_other_options(
+    tmp_path: Path,
+    last: tuple[tuple[str, ...], tuple[str, ...]],
+    now: tuple[list[str], list[str]],
+    after: list[str],
+    options: tuple[str, ...],
+) -> None:
+    """A deletion by each of the other options."""
+    old = _begin(tmp_path / "old", last)
+    _do_row(old, old.copy(tmp_path / "new"), now, after, options)
+
+
+def _do_row(
+    old: Home, ours: Home, now: tuple[list[str], list[str]], after: list[str], options: tuple[str, ...]
+) -> None:
+    assert ours.new(*options, "ab")[0] == old.old(*options, "ab")[0]
+    _change(old, now)
+    _change(ours, now)
+    heir = old.copy(old.directory.with_name("heir"))
+    # By md5 only, so that the old one does not take everything for new.
+    by = options if "md5" in options else ()
+    for words in ((*by, "ab", "a"), (*options, "ab", "b")):
+        assert ours.new(*words)[0] == old.old(*words)[0] == heir.new(*words)[0]
+    assert ours.new("-s", *options, "ab")[0] == old.old("-s", *options, "ab")[0]
+    said = old.old(*options, "ab")[0]
+    assert ours.new(*options, "ab")[0] == said
+    assert heir.new(*options, "ab")[0] == said
+    left = {"box": after} if after else old.contents("A")
+    for home in (old, ours, heir):
+        assert (home.contents("A"), home.contents("B")) == (left, left)
+    again = old.old(*options, "ab")[0]
+    before = heir.files()
+    assert heir.new(*options, "ab") == (again, "")
+    after_that = heir.files()
+    assert {name: after_that[name] for name in ("A/box", "B/box") if name in before} == {
+        name: before[name] for name in ("A/box", "B/box") if name in before
+    }
+
+
+def test_several_mailboxes(tmp_path: Path) -> None:
+    """Mailboxes are visited in the old order, made where they are missing, and listed alike."""
+    old = Home(tmp_path / "old")
+    for box in ("A/long-name", "A/b", "A/a", "B/another", "B/a"):
+        old.write(box, box.replace("/", "-"), "common")
+    ours = old.copy(tmp_path / "new")
+    for line in ("-s ab", "ab", "-M ab", "ab b", "-m ab a"):
+        assert ours.new(*line.split())[0] == old.old(*line.split())[0], line
+    for line in ("a", "-M b", "-M -t md5 a"):
+        words = line.split()
+        listed = [home(*words)[0] for home in (ours.new, old.old)]
+        # The old one lists as the directory does, and the directory itself as a mailbox without a name.
+        blocks = [sorted(text.split("\n\n" if len(words) > 1 else "\n")) for text in listed]
+        found, expected = (
+            [block.strip() for block in each if block.strip() and "not selectable" not in block]
+            for each in blocks
+        )
+        assert found == expected
+    assert ours.contents("A") == ours.contents("B") == old.contents("A")
+
+
+def test_size_limit_and_marked_messages(tmp_path: Path) -> None:
+    """What is not copied is told in the same words; with -cd it is copied."""
+    old = Home(tmp_path / "old", CONFIGURATION.replace("msinfo msinfo", "msinfo msinfo sizelimit 2000"))
+    old.write("A/box", "first", Mail("big", size=3000), Mail("gone", "RD"), Mail("answered", "RA"))
+    old.write("B/box", "other", Mail("gone too", "RD"))
+    ours = old.copy(tmp_path / "new")
+    for words in (("-s", "-M", "ab"), ("-s", "ab"), ("-s", "-cd", "ab")):
+        assert ours.new(*words)[0] == old.old(*words)[0]
+    told, _ = old.old("-M", "ab")
+    # The old one expunged what was marked, although nobody asked for it.
+    said, _ = ours.new("-M", "ab")
+    assert said == told.partition("Expunged")[0]
+    assert ours.contents("A")["box"] == ["answered", "big", "first", "gone", "other"]
+    assert ours.contents("B")["box"] == ["answered", "first", "gone too", "other"]
+    copied, _ = ours.new("-m", "-cd", "ab")
+    assert "1 copied a->b.\n1 copied b->a.\n" in copied
+    assert ours.contents("B")["box"] == ["answered", "first", "gone", "gone too", "other"]
+
+
+def test_empty_boxname(tmp_path: Path) -> None:
+    """Two single mailboxes with different names are a pair, if the prefix is the whole name."""
+    text = (
+        "store a { pat A/x prefix A/x }\nstore b { pat B/y prefix B/y }\nchannel ab a b { msinfo msinfo }\n"
+    )
+    old = Home(tmp_path / "old", text)
+    old.write("A/x", "one")
+    old.write("B/y", "two")
+    ours = old.copy(tmp_path / "new")
+    assert ours.new("a")[0] == old.old("a")[0]
+    assert ours.new("ab")[0] == old.old("ab")[0]
+    heir = old.copy(tmp_path / "heir")
+    for home in (old, ours, heir):
+        home.remove("B/y", "one")
+    assert ours.new("ab")[0] == old.old("ab")[0] == heir.new("ab")[0]
+    assert ours.contents("A") == heir.contents("A") == old.contents("A") == {"x": ["two"]}
+
+
+def test_mailbox_that_was_removed(tmp_path: Path) -> None:
+    """Without -D a removed mailbox is emptied and made again, with it both are removed; in the same words.
+
+    The old one fails to remove the mailbox that it had open last, the one with the shortest name.
+    """
+    old = Home(tmp_path / "old")
+    old.write("A/emptied", "one")
+    old.write("A/box", "two")
+    old.old("ab")
+    (old.directory / "B/emptied").unlink()
+    ours = old.copy(tmp_path / "new")
+    said, _ = ours.new("ab")
+    assert said == old.old("ab")[0]
+    assert ours.contents("A") == ours.contents("B") == {"box": ["two"], "emptied": []}
+    assert ours.new("-D", "ab")[0] == old.old("-D", "ab")[0]
+    assert ours.contents("A") == ours.contents("B") == {"box": ["two"]}
