@@ -145,8 +145,7 @@ class _Run:
         return ConfigError([f"{show(str(self._found.source))}:{line}: {problem}"])
 
     def _places(self, hidden: str) -> Places:
-        journals = paths.state_place(self._environment) / "journals"
-        found = places(self._home, self._environment, journals)
+        found = places(self._home, self._environment, paths.journals(self._environment))
         is_sync = len(self._asked.names) == 1 and not self._asked.simulate
         found = replace(found, looks_only=not is_sync)
         if hidden and not split(hidden)[0]:
@@ -253,9 +252,9 @@ class _Run:
         return True
 
     def _read_msinfo(self, channel: Channel) -> Memory | None:
-        store, mailbox = self._msinfo(channel)
+        store = self._msinfo(channel)
         try:
-            return read_memory(store, mailbox, channel.name)
+            return read_memory(store, channel.name)
         except (OSError, MswatchError) as error:
             raise UnavailableError(
                 f"{show(channel.msinfo)}: what the old program remembered cannot be read: {error}",
@@ -264,17 +263,11 @@ class _Run:
         finally:
             store.close()
 
-    def _msinfo(self, channel: Channel) -> tuple[Store, str]:
-        text, mailbox = split(channel.msinfo)
-        try:
-            if not text:
-                single = selection(OldStore("msinfo", channel.line, pat=mailbox))
-                return LocalStore("msinfo", single, self._places("")), mailbox
-            spec = parse_spec(text)
-        except BadNameError as error:
-            raise self._bad(channel.line, f'channel "{show(channel.name)}": msinfo: {error}') from None
-        self._check_privacy(channel.password is not None)
-        return self._imap_store("msinfo", spec, channel.password), mailbox or INBOX
+    def _msinfo(self, channel: Channel) -> Store:
+        """Return a store of the one mailbox that is msinfo."""
+        server, mailbox = split(channel.msinfo)
+        old = OldStore("msinfo", channel.line, server, pat=mailbox or INBOX, password=channel.password)
+        return self._where(old).store
 
     def _tell(
         self, channel: Channel, where: Mapping[Side, _Where], recorder: Recorder, outcome: Outcome

@@ -147,7 +147,7 @@ def _login_command(session: Session, login: Login) -> Command:
 def _best(login: Login, capabilities: frozenset[str]) -> str | None:
     names: tuple[str, ...]
     names = BY_TOKEN if login.is_token else BY_PASSWORD
-    if not (login.command or login.file or login.asks):
+    if not (login.command or login.file or login.asks or login.given):
         names = ("EXTERNAL",)
     allowed = login.mechanisms or names
     offered = [name for name in names if name in allowed and f"AUTH={name}" in capabilities]

@@ -179,12 +179,13 @@ class LocalStore(Store):
             self._chosen.top
         )
         is_deep = "*" in self._chosen.pattern or len(above) + 1 < depth
+        parts = _MAILDIR_PARTS if _format(directory, is_mh=False) == "maildir" else ()
         for entry in entries if here not in seen else ():
             path = directory / entry
-            if entry.startswith(".") or path in self._places.hidden:
+            if entry.startswith(".") or entry in parts or path in self._places.hidden:
                 continue
             yield (*above, entry)
-            if is_deep and path.is_dir() and entry not in _MAILDIR_PARTS:
+            if is_deep and path.is_dir():
                 yield from self._walk(path, (*above, entry), seen | {here})
 
     def _store(self, name: str, format_: Format) -> tuple[Store, str]:

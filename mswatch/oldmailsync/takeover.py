@@ -28,22 +28,20 @@ LARGEST = 64 << 20  # bytes of a message of msinfo; an id has less than a hundre
 _HIGHEST = 2**32 - 1  # no server gets so far with its UIDs, and no file is called so
 
 
-def read_memory(store: Store, mailbox: str, channel: str) -> Memory | None:
-    """Return what a mailbox of the old program remembers of a channel; None: nothing.
+def read_memory(store: Store, channel: str) -> Memory | None:
+    """Return what the old program remembers of a channel in the only mailbox of a store; None: nothing.
 
     Raises:
         MailboxError, UnavailableError, OSError: It cannot be read.
     """
-    if not store.open():
-        return None
-    if mailbox not in store.mailboxes([mailbox]):
-        return None
-    opened = store.open_mailbox(mailbox)
-    try:
-        body = msinfo.of_channel(_messages(opened), channel)
-    finally:
-        opened.close()
-    return None if body is None else msinfo.memory(body)
+    for name in store.mailboxes() if store.open() else ():
+        opened = store.open_mailbox(name)
+        try:
+            body = msinfo.of_channel(_messages(opened), channel)
+        finally:
+            opened.close()
+        return None if body is None else msinfo.memory(body)
+    return None
 
 
 def _messages(mailbox: Mailbox) -> Iterator[tuple[bytes, bytes]]:
