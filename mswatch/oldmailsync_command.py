@@ -39,7 +39,7 @@ from mswatch.mailsync.state import State
 from mswatch.mailsync.stores.contract import MailboxError, Store
 from mswatch.mailsync_state import remembering
 from mswatch.names import show
-from mswatch.oldmailsync import looking, options, rc, report
+from mswatch.oldmailsync import looking, options, rc, report, takeover
 from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.msinfo import Memory
 from mswatch.oldmailsync.names import INBOX, BadNameError, Spec, parse_spec, split
@@ -49,7 +49,6 @@ from mswatch.oldmailsync.recorder import Recorder
 from mswatch.oldmailsync.report import Style
 from mswatch.oldmailsync.selected import SelectedStore
 from mswatch.oldmailsync.selection import selection
-from mswatch.oldmailsync.takeover import read_memory, take_over
 
 if TYPE_CHECKING:  # what only a server needs
     from mswatch.imap_session.session import Session
@@ -192,14 +191,17 @@ class _Run:
         _print(f'Synchronizing stores "{first}" <-> "{second}"...\n')
         recorder = Recorder(self._asked.method, messages=self._asked.messages)
         with self._state(channel, dry=self._asked.simulate) as (state, note):
-            is_taken_over = self._take_over(channel, where, state)
+            if (
+                not note
+            ):  # otherwise there were runs before, with other stores or with a state that was damaged
+                self._take_over(channel, where, state)
             near, far = (self._prepared(where[side].store, side, recorder) for side in SIDES)
             outcome = Engine(near, far, state, self._engine_options(channel, where), recorder).run()
             rows = state.mailboxes()
             for name in {*recorder.listed["near"], *recorder.listed["far"]}:
                 recorder.box(name).remembered = state.count(rows[name]) if name in rows else 0
-            if is_taken_over and outcome.refused:
-                state.forget_everything()
+            if not outcome.refused:
+                takeover.finish(state)
             outcome.notes += [note] if note else []
         self._tell(channel, where, recorder, outcome)
         if outcome.refused:
@@ -240,21 +242,17 @@ class _Run:
         with remembering(f"{name}:{which}", pair, self._environment, dry=dry, tell=_warn) as found:
             yield found
 
-    def _take_over(self, channel: Channel, where: Mapping[Side, _Where], state: State) -> bool:
+    def _take_over(self, channel: Channel, where: Mapping[Side, _Where], state: State) -> None:
         """Take over what the old program remembered, if there was no run of this one yet."""
-        if not channel.msinfo or state.mailboxes() or state.about("settled_by"):
-            return False
-        memory = self._read_msinfo(channel)
-        if memory is None:
-            return False
-        count = take_over({side: where[side].store for side in SIDES}, state, memory)
-        _warn(f"taken over from {show(channel.msinfo)}: {count} messages in {len(memory)} mailboxes")
-        return True
+        memory = self._read_msinfo(channel) if channel.msinfo and takeover.is_due(state) else None
+        if memory is not None:
+            count = takeover.take_over({side: where[side].store for side in SIDES}, state, memory)
+            _warn(f"taken over from {show(channel.msinfo)}: {count} messages in {len(memory)} mailboxes")
 
     def _read_msinfo(self, channel: Channel) -> Memory | None:
         store = self._msinfo(channel)
         try:
-            return read_memory(store, channel.name)
+            return takeover.read_memory(store, channel.name)
         except (OSError, MswatchError) as error:
             raise UnavailableError(
                 f"{show(channel.msinfo)}: what the old program remembered cannot be read: {error}",

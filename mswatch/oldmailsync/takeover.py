@@ -3,8 +3,8 @@
 An id that ``msinfo`` has, and that both sides have, is a pair that is known; one that only one side has was
 deleted on the other one since, and is remembered under a key that no message has, so that the engine finds it
 deleted, with all its care for large deletions.  So nothing comes back, and nothing is lost.  Everything else
-meets as for the first time.  If the engine does not believe what it sees, all of this is forgotten and done
-anew by the next run: what is missing may come back under its own key.
+meets as for the first time.  Until a run has come to its end and believed what it saw, the next one forgets
+all of this and does it anew: what is missing may come back under its own key.
 
 ``msinfo`` itself is left as it is: after each run of this program both sides agree, so that
 the old one could go on with what it remembers, too.
@@ -25,6 +25,7 @@ from mswatch.oldmailsync import msinfo
 from mswatch.oldmailsync.msinfo import Memory
 
 LARGEST = 64 << 20  # bytes of a message of msinfo; an id has less than a hundred
+MARK, BEGUN, DONE = "taken_over", b"begun", b"done"  # in the state
 _HIGHEST = 2**32 - 1  # no server gets so far with its UIDs, and no file is called so
 
 
@@ -70,15 +71,32 @@ def take_over(stores: Mapping[Side, Store], state: State, memory: Memory) -> int
     listed = {side: store.mailboxes() if store.open() else {} for side, store in stores.items()}
     absent = count(_HIGHEST, -1)
     taken = 0
-    for name, remembered in sorted(memory.items()):
-        near, far = (_look(stores[side], name) if name in listed[side] else _Box() for side in SIDES)
-        rows = list(_rows(near, far, sorted(remembered), absent))
-        with state.transaction():
+    with state.transaction():
+        state.set_about(MARK, BEGUN)
+        for name, remembered in sorted(memory.items()):
+            near, far = (_look(stores[side], name) if name in listed[side] else _Box() for side in SIDES)
+            rows = list(_rows(near, far, sorted(remembered), absent))
             row = state.add_mailbox(name)
             state.save_mailbox(replace(row, near_epoch=near.epoch, far_epoch=far.epoch))
             state.add_rows(row, rows)
-        taken += len(rows)
+            taken += len(rows)
     return taken
+
+
+def is_due(state: State) -> bool:
+    """Tell whether there was no run yet that came to its end; what one that did not has left is forgotten."""
+    if state.about(MARK) == BEGUN:
+        pair = state.about("pair")
+        state.forget_everything()
+        state.set_about("pair", pair)
+    return not state.about(MARK) and not state.mailboxes()
+
+
+def finish(state: State) -> None:
+    """Take note that what the old program remembered is of no more use."""
+    if state.about(MARK) != DONE:
+        with state.transaction():
+            state.set_about(MARK, DONE)
 
 
 def _rows(near: _Box, far: _Box, remembered: Sequence[str], absent: Iterator[int]) -> Iterator[NewRow]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,12 @@ from mswatch.errors import (
     EXIT_UNAVAILABLE,
     EXIT_USAGE,
 )
+from mswatch.oldmailsync_command import run
+from tests.mailsync.test_worlds import in_child
+from tests.mailsync.worlds import each_call
 from tests.oldmailsync.homes import CONFIGURATION, Home, Mail
+
+STRIDE = 1 if os.environ.get("MSWATCH_LONG") else 25
 
 
 @pytest.fixture
@@ -141,6 +149,56 @@ def test_large_deletion_at_the_first_run(tmp_path: Path) -> None:
     assert len(home.contents("A")["box"]) == 40
     home.new("--accept-deletions", "ab")
     assert len(home.contents("A")["box"]) == len(home.contents("B")["box"]) == 10
+
+
+@pytest.mark.server
+def test_other_stores_are_not_taken_for_empty_ones(tmp_path: Path) -> None:
+    """When the configuration names other mailboxes, what is remembered of the former ones deletes nothing."""
+    home = Home(tmp_path / "home")
+    home.write("A/box", "one")
+    home.old("ab")
+    home.new("ab")
+    (home.directory / "A/sub").mkdir()
+    home.configure(CONFIGURATION.replace("A/", "A/sub/"))
+    _, err = home.new("ab")
+    assert "the stores are others than before" in err
+    assert home.contents("B") == {"box": ["one"]}
+    assert (home.directory / "A/sub/box").exists()
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_killed_at_every_step_of_the_first_run(tmp_path: Path) -> None:
+    """Wherever the run is killed that takes over, the next one comes to the same end."""
+    start = Home(tmp_path / "start")
+    start.write("A/box", "one", "two", "three")
+    start.write("B/lists", "four")
+    start.old("ab")
+    start.remove("B/box", "two")
+    start.remove("A/lists", "four")
+    start.write("A/new", "five")
+    for step in itertools.count(0, STRIDE):
+        home = start.copy(tmp_path / f"home{step}")
+        killed = in_child(partial(_run_until, home, step))
+        left = {"box": ["one", "three"], "lists": [], "new": ["five"]}
+        for _ in range(2):
+            assert in_child(partial(_run_until, home, -1)) == 0, step
+            assert home.contents("A") == home.contents("B") == left, step
+        if not killed:
+            break
+    assert step > 3 * STRIDE
+
+
+def _run_until(home: Home, step: int) -> None:
+    """Run, and be killed before the call with this number."""
+    calls = itertools.count()
+
+    def die(call: str) -> None:
+        if next(calls) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with each_call(die):
+        run(["ab"], {"HOME": str(home.directory)})
 
 
 @pytest.mark.server
