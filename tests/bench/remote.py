@@ -12,12 +12,10 @@ Measured in one run, with a proxy between ssh and sshd that adds a round trip of
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from mswatch.account import Ssh, Store
 from mswatch.watchers.commands import watch_command
 from mswatch.watchers.ssh import MARKER, over_ssh
 from tests.bench.service import status
+from tests.servers.distance import distant
 from tests.servers.maildir import MaildirStore, deliver
 from tests.servers.sshd import HOST, Sshd, running_sshd
 from tests.servers.waiting import read_line, wait_until
@@ -43,11 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="a store on another host")
     parser.add_argument("--deliveries", type=int, default=100)
     parser.add_argument("--starts", type=int, default=20)
-    parser.add_argument("--proxy", nargs=2, metavar=("PORT", "SECONDS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.proxy:
-        asyncio.run(proxy(int(options.proxy[0]), float(options.proxy[1])))
-        return
     with running_sshd() as sshd, tempfile.TemporaryDirectory() as directory:
         MaildirStore(sshd.home / "Maildir").make()
         starts: dict[str, list[float]] = {}
@@ -81,34 +76,11 @@ def spread(times: list[float]) -> str:
 @contextmanager
 def delayed(sshd: Sshd, round_trip: float) -> Iterator[None]:
     """Have ssh go through a proxy that delays each direction by half a round trip."""
-    command = (sys.executable, "-m", "tests.bench.remote", "--proxy", str(sshd.port), str(round_trip / 2))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
-        assert process.stdout is not None
-        port = int(read_line(process.stdout))
+    with distant(sshd.port, round_trip) as port:
         sshd.write_config(port=port)
         known = sshd.directory / "known_hosts"
         known.write_text(f"[127.0.0.1]:{port} {(sshd.directory / 'host_key.pub').read_text()}")
         yield
-        process.terminate()
-
-
-async def proxy(port: int, delay_s: float) -> None:
-    """Carry bytes to a port and back, each after a delay, for ever; print the port to connect to."""
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(65536):
-            loop.call_later(delay_s, writer.write, data)
-        loop.call_later(delay_s, writer.close)
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(2 * delay_s)  # the handshake of TCP
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(carry(reader, to_writer), carry(to_reader, writer))
-
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
 
 
 # What is measured.
