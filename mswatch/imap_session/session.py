@@ -132,6 +132,15 @@ class Session:
         while self.connection.in_flight:
             yield self.next_event(timeout_s)
 
+    def events_of(self, *tags: str) -> Iterator[Event]:
+        """Yield what happens until these commands are over; later ones may still be under way."""
+        waiting = set(tags)
+        while waiting:
+            event = self.next_event()
+            if isinstance(event, Done):
+                waiting.discard(event.tag)
+            yield event
+
     def next_event(self, timeout_s: float | None = None) -> Event:
         """Wait for what happens next."""
         try:

@@ -173,6 +173,8 @@ class Engine:
             return
         self._follow_moves(looked)
         done = [work for work in looked if self._guarded(work, work.bring_over)]
+        for side, store in self._stores.items():
+            store.expect([work.name for work in fresh if work.there[side] is not None])
         done += [
             work for work in fresh if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -111,7 +111,7 @@ def test_round_trips(dovecot: Dovecot, user: str) -> None:
     with costing(store, 2):  # SELECT; one MULTIAPPEND
         answers = list(mailbox.add(message(body(), source=b"%d" % n) for n in range(200)))
     keys = [each.key for each in answers if isinstance(each, Added)]
-    with costing(store, 2):  # SELECT anew; all UIDs and flags
+    with costing(store, 1):  # SELECT anew, and all UIDs and flags
         mark = mailbox.scan(None).mark
     with costing(store, 1):
         assert not mailbox.scan(mark).present
@@ -129,6 +129,77 @@ def test_round_trips(dovecot: Dovecot, user: str) -> None:
     with costing(store, 1):
         assert store.mailboxes()["box7"].mark != mark
     store.close()
+
+
+def filled(store: ImapStore, boxes: Sequence[str], count: int) -> None:
+    """Make mailboxes with messages."""
+    for name in boxes:
+        store.make_mailbox(name)
+        list(
+            store.open_mailbox(name).add(message(body(f"{name}-{n}"), source=b"%d" % n) for n in range(count))
+        )
+
+
+def subjects(mailbox: Mailbox, keys: Collection[bytes]) -> set[bytes]:
+    """Read messages, and return their subjects."""
+    return {
+        data.partition(b"Subject: ")[2].partition(b"\n")[0] for data in bodies(mailbox, list(keys)).values()
+    }
+
+
+BOXES = [f"box{number}" for number in range(20)]
+
+
+def test_many_mailboxes_cost_a_round_trip_each(store: ImapStore) -> None:
+    """The next mailbox is opened behind the messages of the one before, and nothing is mixed up."""
+    filled(store, BOXES, 3)
+    store.expect(BOXES)
+    with costing(store, 1 + len(BOXES)):
+        for name in BOXES:
+            mailbox = store.open_mailbox(name)
+            keys = whole(mailbox).present
+            assert subjects(mailbox, keys) == {b"%s-%d" % (name.encode(), n) for n in range(3)}
+
+
+@pytest.mark.parametrize("other", ["list", "flags", "skip", "again", "gone", "half", "upload"])
+def test_what_was_asked_ahead_is_not_wanted(
+    store: ImapStore, dovecot: Dovecot, user: str, other: str
+) -> None:
+    """Whatever comes instead of the mailbox that was expected, it gets its own answers."""
+    filled(store, ["a", "b", "c"], 3)
+    store.expect(["a", "b", "c"])
+    first = store.open_mailbox("a")
+    keys = list(whole(first).present)
+    if other == "gone":
+        rest = ImapStore("rest", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+        rest.open()
+        there = rest.open_mailbox("b")
+        list(there.remove(list(whole(there).present)))
+        rest.remove_mailbox("b")
+        rest.close()
+    if other == "half":  # somebody gives up in the middle of a message
+        reading = first.read(keys)
+        next(reading)
+        del reading
+    else:
+        assert len(bodies(first, keys)) == 3
+    assert store._account._session.connection.in_flight or other == "half"
+    if other == "list":
+        assert set(store.mailboxes()) == {"INBOX", "a", "b", "box", "c"}
+    elif other == "flags":
+        assert dict(first.set_flags({keys[0]: frozenset({SEEN})})) == {keys[0]: frozenset({SEEN})}
+    elif other == "again":
+        assert subjects(first, keys) == {b"a-0", b"a-1", b"a-2"}
+    elif other == "upload":
+        assert add(first, body("late")) not in keys
+    elif other == "gone":
+        with pytest.raises(MailboxError):
+            whole(store.open_mailbox("b"))
+    if other != "skip" and other != "gone":
+        mailbox = store.open_mailbox("b")
+        assert subjects(mailbox, whole(mailbox).present) == {b"b-0", b"b-1", b"b-2"}
+    mailbox = store.open_mailbox("c")
+    assert subjects(mailbox, whole(mailbox).present) == {b"c-0", b"c-1", b"c-2"}
 
 
 def test_upload_whose_answer_was_lost(store: ImapStore) -> None:

@@ -67,7 +67,7 @@ def test_everything_vanished() -> None:
     anew = OPENED + b"A4 OK\r\n"
     flags = b"* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n* 2 FETCH (UID 8 FLAGS ())\r\nA5 OK\r\n"
     tracemalloc.start()
-    with mailbox_on(gone, Heard(b"SELECT"), anew, Heard(b"FETCH"), flags) as mailbox:
+    with mailbox_on(gone, Heard(b"FETCH"), anew + flags) as mailbox:
         scan = mailbox.scan(b"7 4 9 2")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

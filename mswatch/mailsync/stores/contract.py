@@ -238,6 +238,13 @@ class Store(ABC):
         """
         return None
 
+    def expect(self, mailboxes: Sequence[str]) -> None:
+        """Know that these are scanned and read next, one after the other, without a mark.
+
+        A store that is far away may ask ahead.
+        """
+        return
+
     @abstractmethod
     def make_mailbox(self, mailbox: str) -> None:
         """Make a mailbox, and those above it if need be; one that exists is left as it is."""

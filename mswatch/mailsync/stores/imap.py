@@ -94,7 +94,7 @@ class ImapStore(Store):
         self._names = _names(separator, namespaces, self._own_names)
 
     def mend(self) -> None:
-        if self._opened is None or not self._opened.session.is_over:
+        if self._opened is None or not self._opened.is_over:
             return
         if self._mended >= MENDED_AT_MOST:
             raise TemporaryError(
@@ -170,6 +170,9 @@ class ImapStore(Store):
         validity = items.get("UIDVALIDITY")
         return Seen(b"" if validity is None else b"%d" % validity, mark)
 
+    def expect(self, mailboxes: Sequence[str]) -> None:
+        self._account.expect([self._names.own(name) for name in mailboxes])
+
     def make_mailbox(self, mailbox: str) -> None:
         own_name = self._names.own(mailbox)
         session = self._account.session
@@ -203,7 +206,7 @@ class ImapStore(Store):
 
     def close(self) -> None:
         if self._opened is not None:
-            self._opened.session.link.close()
+            self._opened.close()
             self._opened = None
 
 

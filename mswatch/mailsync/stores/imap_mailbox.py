@@ -85,12 +85,34 @@ class ImapMailbox(Mailbox):
         return self._scan_by_condstore(mark)
 
     def _scan_all(self) -> Scan:
-        opened = self._select()
+        account = self._account
+        self._is_behind = False
+        opening = account.open(self._own_name)
+        opened = _Opened(self._answer(opening.select))
+        refused = None
         present: dict[Key, Flags] = {}
-        for event in self._do(commands.uid_fetch("1:*", ["FLAGS"])) if opened.count else ():
+        for event in account.events_of(opening.flags):
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
                 present[b"%d" % event.uid] = event.flags - RECENT
+            elif isinstance(event, Done) and event.kind != "OK" and opened.count:
+                refused = account.refused("FETCH", event.kind, event.code, event.text)
+        self._take(opened)
+        if refused is not None:
+            raise account.told(refused)
         return Scan(self._epoch, self._mark_of(opened), True, present)
+
+    def _answer(self, tag: str) -> list[Response]:
+        """Return what came until a command was over, which is under way."""
+        responses: list[Response] = []
+        for event in self._account.events_of(tag):
+            if isinstance(event, Done):
+                if event.tag == tag and event.kind != "OK":
+                    raise self._account.told(
+                        self._account.refused(event.command.name, event.kind, event.code, event.text)
+                    )
+            elif not isinstance(event, BodyChunk):
+                responses.append(event)  # type: ignore[arg-type]
+        return responses
 
     def _scan_by_qresync(self, mark: ImapMark) -> Scan:
         opened = self._select(Known(mark.validity, mark.modseq))
@@ -144,7 +166,7 @@ class ImapMailbox(Mailbox):
         )
 
     def _search(self, criterion: str) -> Command:
-        returning = ["ALL"] if self._account.session.can("ESEARCH") else None
+        returning = ["ALL"] if self._account.can("ESEARCH") else None
         return commands.uid_search([criterion], returning=returning)
 
     # Reading
@@ -164,7 +186,7 @@ class ImapMailbox(Mailbox):
                 yield NotRead(key, f"message {key.decode()} is too large ({size} bytes)", lasting=True)
             wanted = [key for key in wanted if key not in large]
         self._account.session.compress_if_it_pays(len(wanted) * TYPICAL_BYTES)
-        events = self._fetch(wanted, *READ)
+        events = self._fetch(wanted, *READ, is_last=True)
         asked = set(wanted)
         for event in events:
             if isinstance(event, BodyChunk):
@@ -196,12 +218,12 @@ class ImapMailbox(Mailbox):
         ended = next(event for event in events if isinstance(event, Fetch))
         return _message(ended, ended.uid or 0, aside.size, to_lf(aside.chunks()), exact=False)
 
-    def _fetch(self, keys: Sequence[Key], *items: str) -> Iterator[object]:
+    def _fetch(self, keys: Sequence[Key], *items: str, is_last: bool = False) -> Iterator[object]:
         if not keys:
             return iter(())
         self._ensure_selected()
         pieces = uids_of(keys).pieces(commands.SET_LENGTH)
-        return self._do(*(commands.uid_fetch(piece, items) for piece in pieces))
+        return self._do(*(commands.uid_fetch(piece, items) for piece in pieces), is_last=is_last)
 
     # Writing
 
@@ -229,10 +251,10 @@ class ImapMailbox(Mailbox):
     def _upload(self, window: Sequence[tuple[Message, Aside]]) -> Sequence[Added | NotAdded]:
         if not window:
             return ()
-        before = None if self._account.session.can("UIDPLUS") else self._last_uid()
+        before = None if self._account.can("UIDPLUS") else self._last_uid()
         self._is_behind = True
         self._account.session.compress_if_it_pays(sum(aside.size for _, aside in window))
-        if len(window) > 1 and self._account.session.can("MULTIAPPEND"):
+        if len(window) > 1 and self._account.can("MULTIAPPEND"):
             answers = self._append([list(window)])
             if not any(isinstance(answer, NotAdded) for answer in answers):
                 return self._added(window, answers, before)
@@ -259,7 +281,7 @@ class ImapMailbox(Mailbox):
         if done.kind == "OK":
             uids = _in_order(done.code, len(group)) if self._is_here(done.code) else []
             return [*uids] if uids else [None] * len(group)
-        refused = self._account.session.refused("APPEND", done.kind, done.code, done.text)
+        refused = self._account.refused("APPEND", done.kind, done.code, done.text)
         if refused.refusal in (Refusal.OVER_QUOTA, Refusal.BUSY, Refusal.TOO_MUCH, Refusal.NO_MAILBOX):
             raise self._account.told(refused)
         return [NotAdded(message.key, str(refused)) for message, _ in group]
@@ -349,7 +371,7 @@ class ImapMailbox(Mailbox):
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         if keys:
             self._ensure_selected()
-            if self._account.session.can("UIDPLUS"):
+            if self._account.can("UIDPLUS"):
                 self._expunge_these(keys)
             else:
                 self._expunge_without_uidplus(keys)
@@ -383,7 +405,7 @@ class ImapMailbox(Mailbox):
         here = [key for key in keys if int(key) in there]
         if not here:
             return
-        can_move = self._account.session.can("MOVE")
+        can_move = self._account.can("MOVE")
         act = commands.uid_move if can_move else commands.uid_copy
         pieces = list(uids_of(here).pieces(commands.SET_LENGTH))
         new: dict[int, int] = {}
@@ -423,23 +445,30 @@ class ImapMailbox(Mailbox):
         condstore = account.has_modseq and known is None
         command = commands.select(self._own_name, condstore=condstore, known=known)
         opened = _Opened(account.ask(command))
-        account.selected = self._own_name
+        self._take(opened)
+        return opened
+
+    def _take(self, opened: _Opened) -> None:
+        """Note that the mailbox is open."""
+        self._account.selected = self._own_name
         before, self._validity = self._validity, opened.validity
         if before not in (0, opened.validity):
             raise MailboxError("the mailbox was made anew while it was worked on")
         self._allowed = opened.allowed
-        return opened
 
-    def _do(self, *work: Command) -> Iterator[object]:
-        """Send commands together and yield what happens; the first refusal is raised when all are over."""
+    def _do(self, *work: Command, is_last: bool = False) -> Iterator[object]:
+        """Send commands together and yield what happens; the first refusal is raised when all are over.
+
+        With ``is_last``, which is a guess, the mailbox that is expected next is opened behind them.
+        """
         session = self._account.session
-        if self._is_behind:
-            session.send(commands.noop())
-            self._is_behind = False
-        for command in work:
-            session.send(command)
+        todo = (commands.noop(), *work) if self._is_behind else work
+        self._is_behind = False
+        tags = [session.send(command) for command in todo]
+        if is_last:
+            self._account.open_ahead()
         refused = None
-        for event in session.events():
+        for event in self._account.events_of(*tags):
             if isinstance(event, Done) and event.kind != "OK" and refused is None:
                 refused = session.refused(event.command.name, event.kind, event.code, event.text)
             yield event
