@@ -243,6 +243,6 @@ def test_maildirs_pay_nothing_for_it(tmp_path: Path) -> None:
         "socket",
         "getpass",
         "subprocess",
-        "mswatch.imap",
+        "mswatch.imap.parsing",
         "mswatch.imap_session.link",
     }
