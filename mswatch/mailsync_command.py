@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from mswatch import __version__, paths
@@ -23,11 +24,12 @@ from mswatch.errors import (
     EXIT_TEMPORARY,
     ConfigError,
     MswatchError,
+    UnavailableError,
     UsageError,
 )
 from mswatch.imap_session.settings import Server
 from mswatch.mailsync import settled
-from mswatch.mailsync.decide import READ_ONLY, Permissions, Rules
+from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
@@ -53,6 +55,11 @@ def _parser() -> _Parser:
     parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is done to each message")
     parser.add_argument("--json", action="store_true", help="say how it went as JSON")
+    looking = parser.add_mutually_exclusive_group()
+    looking.add_argument("--list", metavar="STORE", help="print the names of a store's mailboxes, and end")
+    looking.add_argument(
+        "--diff", metavar="STORE", help="say how a store differs from what both sides last had, and end"
+    )
     deletions = parser.add_mutually_exclusive_group()
     deletions.add_argument(
         "--accept-deletions", action="store_true", help="what is missing was deleted, however much it is"
@@ -111,15 +118,19 @@ def _is_old(words: list[str]) -> bool:
 
 def _run(options: argparse.Namespace) -> int:
     account, mailboxes = _account(options)
+    if options.list is not None or options.diff is not None:
+        return _look(options, account, mailboxes)
     near, far = (_store(store, dry=options.dry_run) for store in account.stores)
     bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
     stores = account.stores
     each = sys.stdout if options.verbose and not options.json else None
     teller = Teller({"near": stores[0].name, "far": stores[1].name}, bar, each)
     stamps = None if options.dry_run or mailboxes else _stamps(account, near, far)
-    pair = "\n".join(map(_place, account.stores))
     tell = None if options.quiet else _warn
-    with remembering(account.name, pair, os.environ, dry=options.dry_run, tell=tell) as (state, note):
+    with remembering(account.name, _pair(account), os.environ, dry=options.dry_run, tell=tell) as (
+        state,
+        note,
+    ):
         if options.dry_run:
             from mswatch.mailsync.dry import DryStore
 
@@ -140,9 +151,75 @@ def _run(options: argparse.Namespace) -> int:
     return _status(outcome)
 
 
+def _look(options: argparse.Namespace, account: Account, only: list[str]) -> int:
+    """List the mailboxes of a store, or say how they differ from what is remembered."""
+    name = options.diff if options.list is None else options.list
+    names = [store.name for store in account.stores]
+    if name not in names:
+        raise UsageError(
+            f'account {account.name} has no store "{show(name)}"', f"it has {' and '.join(names)}"
+        )
+    side = SIDES[names.index(name)]
+    store = _store(account.stores[names.index(name)], dry=True)
+    try:
+        if not store.open():
+            raise UnavailableError(f"store {name} is not there", "make it, or mount it")
+        if options.list is not None:
+            seen: dict[str, dict[str, int] | str] = {
+                each: {} for each in sorted(store.mailboxes()) if not only or each in only
+            }
+        else:
+            seen = _differences(account, store, side, only)
+        for note in store.notes:
+            _warn(note)
+    finally:
+        store.close()
+    skip = account.sync.skip
+    found = {each: what for each, what in seen.items() if not any(pattern.matches(each) for pattern in skip)}
+    _tell_look(options, account, name, found)
+    return EXIT_PARTIAL if any(isinstance(what, str) for what in found.values()) else 0
+
+
+def _differences(
+    account: Account, store: Store, side: Side, only: list[str]
+) -> dict[str, dict[str, int] | str]:
+    """Return how mailboxes differ, or why they cannot be looked at."""
+    from mswatch.mailsync.looking import differences
+
+    with remembering(account.name, _pair(account), os.environ, dry=True, tell=_warn) as (state, _):
+        return {
+            mailbox: str(seen) if isinstance(seen, Exception) else vars(seen)
+            for mailbox, seen in differences(store, state, side, only)
+        }
+
+
+def _tell_look(
+    options: argparse.Namespace, account: Account, store: str, found: Mapping[str, Mapping[str, int] | str]
+) -> None:
+    if options.json:
+        import json
+
+        _say(json.dumps({"account": account.name, "store": store, "mailboxes": found}, indent=1))
+        return
+    for mailbox, what in found.items():
+        if isinstance(what, str):
+            _warn(f"{show(mailbox)}: {what}")
+        else:
+            _say(f"{show(mailbox)}: {_counts(what)}" if what else show(mailbox))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    words = (("new", "new"), ("deleted", "deleted"), ("flags", "with other flags"))
+    parts = [f"{counts[key]} {word}" for key, word in words if counts[key]]
+    return ", ".join([*parts, f"{counts['count']} there"])
+
+
 def _stamps(account: Account, *stores: Store) -> list[bytes] | None:
     """Return stamps of all that a run depends on, taken before it looks; None if they cannot tell."""
-    places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__)]]
+    from mswatch.oldmailsync import options
+
+    old = Path(os.environ.get("HOME", "/")) / options.FILE  # may name what the account is called
+    places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__), os.fsencode(old)]]
     for store in stores:
         found = store.stamp_paths()
         if found is None:
@@ -196,6 +273,11 @@ def _imap_store(store: accounts.Store, server: Server) -> Store:
     from mswatch.mailsync.stores.imap import ImapStore
 
     return ImapStore(store.name, lambda: log_in(server, store.login), store.names.own_names)
+
+
+def _pair(account: Account) -> str:
+    """Return what tells the two stores of an account from others."""
+    return "\n".join(map(_place, account.stores))
 
 
 def _place(store: accounts.Store) -> str:

@@ -138,7 +138,13 @@ class _Run:
         except BadNameError as error:
             raise self._bad(old.line, f'store "{show(old.name)}": {error}') from None
         store = self._imap_store(old.name, spec, old.password)
-        return _Where(old, spec, SelectedStore(store, lambda: selection(old, store.form)))
+        there, mailbox = split(hidden)
+        is_there = bool(there) and parse_spec(there).host == spec.host
+        return _Where(
+            old,
+            spec,
+            SelectedStore(store, lambda: selection(old, store.form, mailbox if is_there else "")),
+        )
 
     def _bad(self, line: int, problem: str) -> ConfigError:
         return ConfigError([f"{show(str(self._found.source))}:{line}: {problem}"])

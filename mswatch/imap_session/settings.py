@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mswatch.imap.secret import Secret
+if TYPE_CHECKING:  # so that who has no server needs nothing of mswatch.imap
+    from mswatch.imap.secret import Secret
 
 Security = Literal["tls", "starttls", "plain"]
 LOGIN_COMMAND = "LOGIN-COMMAND"  # LOGIN without SASL; SASL has a mechanism of that name

@@ -23,6 +23,7 @@ class Selection:
 
     pattern: str
     prefix: str
+    hidden: str = ""  # the full name of what is no mailbox for us, although it looks like one
     _compiled: Pattern = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +45,8 @@ class Selection:
 
     def wants(self, name: str) -> bool:
         """Tell whether a mailbox of this full name belongs to the store."""
+        if name == self.hidden and name:
+            return False
         return self._compiled.matches(name) or (name == INBOX and self.pattern.upper() == INBOX)
 
     def boxname(self, name: str) -> str:
@@ -55,12 +58,14 @@ class Selection:
         return self.prefix + boxname
 
 
-def selection(store: OldStore, form: NameForm = NameForm()) -> Selection:  # noqa: B008 - frozen
+def selection(store: OldStore, form: NameForm = NameForm(), hidden: str = "") -> Selection:  # noqa: B008 - frozen
     """Return what a store selects; ``form`` is how its server writes names."""
     _, ref = split(store.ref)
     pat = split(store.pat)[1]
     pattern = pat if pat.startswith(("#", "/", "~")) else ref + pat
-    return Selection(canonical(pattern, form), canonical(split(store.prefix)[1], form))
+    return Selection(
+        canonical(pattern, form), canonical(split(store.prefix)[1], form), canonical(hidden, form)
+    )
 
 
 def is_boxname(name: str) -> bool:

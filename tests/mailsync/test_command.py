@@ -285,3 +285,38 @@ def test_mbox_files_as_a_store(home: Home) -> None:
     assert "Subject: m7" in (home.directory / "boxes/lists/python").read_text()
     assert sum(home.world.contents("near")["INBOX"].values()) == 4
     assert home.mailsync("work") == ("", "")
+
+
+def test_list_and_diff(home: Home) -> None:
+    """Which mailboxes a store has, and how it differs from what both sides last had."""
+    home.world.put("near", "lists/python", "m3")
+    assert home.mailsync("--list", "near", "work") == ("INBOX\nlists/python\n", "")
+    assert (
+        home.mailsync("--diff", "near", "work")[0] == "INBOX: 3 new, 3 there\nlists/python: 1 new, 1 there\n"
+    )
+    home.mailsync("--list", "far", "work", status=EXIT_UNAVAILABLE)
+    assert not (home.directory / ".local").exists()
+    home.mailsync("work")
+    home.world.put("far", "INBOX", "m4")
+    home.world.set("far", "INBOX", "m1", "S")
+    home.world.find("far", "INBOX", "m2").unlink()
+    home.world.put("far", "later", "m5")
+    before = home.files()
+    for _ in range(2):
+        told = home.mailsync("--diff", "far", "work")[0]
+        assert told == (
+            "INBOX: 1 new, 1 deleted, 1 with other flags, 3 there\n"
+            "later: 1 new, 1 there\nlists/python: 1 there\n"
+        )
+    assert home.mailsync("--diff", "near", "work", "INBOX")[0] == "INBOX: 3 there\n"
+    report = json.loads(home.mailsync("--diff", "far", "--json", "work", "INBOX")[0])
+    assert report["mailboxes"] == {"INBOX": {"count": 3, "new": 1, "deleted": 1, "flags": 1}}
+    assert home.files() == before
+    (home.directory / "far" / "later" / "cur").chmod(0)
+    _, err = home.mailsync("--diff", "far", "work", status=EXIT_PARTIAL)
+    (home.directory / "far" / "later" / "cur").chmod(0o700)
+    assert "later: " in err
+    home.configure(sync='skip = ["l*"]')
+    assert home.mailsync("--list", "far", "work")[0] == "INBOX\n"
+    _, err = home.mailsync("--list", "middle", "work", status=EXIT_USAGE)
+    assert "it has near and far" in err

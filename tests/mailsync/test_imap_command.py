@@ -82,6 +82,15 @@ def test_by_tls_with_a_password_command(account: Account) -> None:
     assert account.near_count() == 4
 
 
+def test_list_and_diff(account: Account) -> None:
+    """A server is listed and compared like any other store."""
+    account.mailsync("work")
+    account.deliver(1)
+    assert account.mailsync("--list", "far", "work") == ("INBOX\n", "")
+    assert account.mailsync("--diff", "far", "work") == ("INBOX: 1 new, 4 there\n", "")
+    assert account.mailsync("--diff", "near", "work") == ("INBOX: 3 there\n", "")
+
+
 @pytest.mark.parametrize("source", ["file", "external", "starttls", "plain", "tunnel", "pinned"])
 def test_other_ways_in(account: Account, tls_dovecot: Dovecot, tmp_path: Path, source: str) -> None:
     """Each way to a server that can be configured leads there."""

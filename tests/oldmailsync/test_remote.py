@@ -150,6 +150,8 @@ def test_remote_msinfo(tmp_path: Path, there: ImapAccount) -> None:
     _, err = home.new("in")
     assert "1 messages in 1 mailboxes" in err
     assert messages(there.store.path("INBOX")) == []
+    assert "ms" not in home.new("all")[0].split()  # it is no mailbox to be carried
+    assert sorted(home.contents("A")) == ["python"]
 
 
 def test_wrong_password(tmp_path: Path, there: ImapAccount) -> None:
