@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mswatch import __version__
@@ -76,8 +77,9 @@ def _parser() -> _Parser:
     check.add_argument("accounts", nargs="*", metavar="ACCOUNT")
     check.add_argument("-c", "--config", metavar="FILE", help="this file instead of an account's")
 
-    old = verb("import", "turn an old .mswatchrc into an account's TOML, on standard output")
+    old = verb("import", "turn an old .mswatchrc or .mailsync into an account's TOML, on standard output")
     old.add_argument("file", metavar="FILE")
+    old.add_argument("channel", nargs="?", metavar="CHANNEL", help="of a .mailsync that has several")
 
     reload = verb("reload", "have the service read its configuration again")
     reload.add_argument("account", metavar="ACCOUNT")
@@ -329,8 +331,15 @@ def _check_account(name: str | None, file: str | None) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from mswatch import config
+    from mswatch.config.files import read_old_text
+    from mswatch.oldmailsync import importing
 
-    text, doubts = config.import_file(options.file)
+    path = Path(options.file)
+    old = read_old_text(path)
+    if options.channel is not None or importing.is_old(old, path):
+        text, doubts = importing.import_channel(old, path, options.channel)
+    else:
+        text, doubts = config.import_rc(old, path)
     _say(text.rstrip("\n"))
     for doubt in doubts:
         _warn(doubt)

@@ -165,6 +165,21 @@ def test_import_and_sample_give_accounts(tmp_path: Path) -> None:
     assert "configuration" in call(tmp_path, "check", "imported").stdout
 
 
+def test_import_of_a_channel(tmp_path: Path) -> None:
+    """A channel of an old mailsync becomes an account; its password is not printed."""
+    old = tmp_path / "old"
+    old.write_text(
+        "store a { server {host/ssl/user=me} pat * passwd s3cret } store b { pat Mail/* prefix Mail/ }\n"
+        "channel c a b { msinfo ms } channel d b a { msinfo ms }\n"
+    )
+    imported = call(tmp_path, "import", str(old), "d")
+    write_account(tmp_path, imported.stdout, "imported")
+    assert json.loads(call(tmp_path, "status", "--json").stdout)["not_running"] == ["imported"]
+    assert "configuration" in call(tmp_path, "check", "imported").stdout
+    assert "s3cret" not in imported.stdout + imported.stderr
+    assert "mswatch import" in call(tmp_path, "import", str(old)).stderr
+
+
 def test_import_of_nothing(tmp_path: Path) -> None:
     """A file that is not there is told."""
     done = call(tmp_path, "import", str(tmp_path / "none"))

@@ -138,7 +138,7 @@ def _stores(parsed: RcText, account: Account) -> Iterator[str]:
     for statement, store in zip(_of(parsed, "store"), account.stores, strict=True):
         yield ""
         yield from _comments(statement.comments)
-        yield f"[store.{_key(store.name)}]"
+        yield f"[store.{toml_key(store.name)}]"
         yield f"command = {_list(store.command)}"
 
 
@@ -146,7 +146,8 @@ def _list(texts: Iterable[str]) -> str:
     return "[" + ", ".join(toml_string(text) for text in texts) + "]"
 
 
-def _key(text: str) -> str:
+def toml_key(text: str) -> str:
+    """Return a text as a key of TOML."""
     return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else toml_string(text)
 
 

@@ -183,6 +183,8 @@ class _Reader:
                 return fields
             if key.is_brace or key.text not in allowed:
                 hint = nearest(key.text, allowed) or f"; known here: {', '.join(allowed)}"
+                if "{" in key.text or "}" in key.text:
+                    hint = "; write blanks around braces"
                 self._problems.add(key.line, f'{where}: no such field: "{show(key.text)}"{hint}')
                 self._skip_block()
                 return fields

@@ -67,6 +67,7 @@ def test_long_words_and_no_limit() -> None:
         ("store a { pat x", 'rc:1: store "a": its "}" is missing'),
         ("store a {\n pat }", 'rc:2: store "a": pat has no value'),
         ("store a {\n path x }", 'rc:2: store "a": no such field: "path"; did you mean "pat"?'),
+        ("store a { pat x }store b { }", 'rc:1: store "a": no such field: "}store"; write blanks around'),
         ("\nstroe a { }", 'rc:2: "stroe": not expected here; did you mean "store"?'),
         ("store a { }\nstore a { }", 'rc:2: "a" is the name of something in line 1'),
         (TWO + "channel a a b { }", 'rc:3: "a" is the name of something in line 1'),
