@@ -74,7 +74,7 @@ class Store:
     @property
     def is_readable(self) -> bool:
         """Whether mailsync can read it."""
-        return self.imap is not None or (self.ssh is None and (self.maildir or self.mbox) is not None)
+        return self.imap is not None or (self.tree is not None and self.ssh is None)
 
     @property
     def local_maildir(self) -> Path | None:

@@ -254,13 +254,17 @@ def _store(store: accounts.Store, *, dry: bool) -> Store:
     if not store.is_readable:
         raise ConfigError(
             [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
-            'give it a maildir or mbox here, or imap, or use another syncer in [sync] with = "..."',
+            'give it a maildir, mbox or mh here, or imap, or use another syncer in [sync] with = "..."',
         )
+    journals = paths.journals(os.environ)
     if store.mbox is not None:
         from mswatch.mailsync.stores.mbox import MboxStore
 
-        journals = paths.journals(os.environ)
         return MboxStore(store.name, store.mbox, store.names, journals, inbox=store.inbox, looks_only=dry)
+    if store.mh is not None:
+        from mswatch.mailsync.stores.mh import MhStore
+
+        return MhStore(store.name, store.mh, store.names, journals, looks_only=dry)
     from mswatch.mailsync.stores.maildir import MaildirStore
 
     if store.maildir is None:

@@ -268,7 +268,7 @@ class _Reader:
         if kind == "mailsync" and not readable:
             self._complain(
                 ("sync", "with"),
-                "mailsync has to read both stores; give each a maildir or mbox on this machine, or imap",
+                "mailsync has to read both stores; give each a maildir, mbox or mh on this machine, or imap",
             )
         target = {
             "mailsync": str(source.absolute()),

@@ -1,22 +1,29 @@
 """Worlds whose two stores are of any kind on this machine; others edit them as other programs would.
 
-mbox files are edited by the standard library's ``mailbox``, so that nothing of ours judges itself.
+mbox files and MH folders are edited by the standard library's ``mailbox``, so that nothing of ours judges
+itself.
 """
 
 from __future__ import annotations
 
 import fcntl
-import mailbox
-import os
+import mailbox as mailbox_module
 from pathlib import Path
+from typing import TypeVar
 
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.mbox import MboxStore
+from mswatch.mailsync.stores.mh import MhStore
+from mswatch.names import NameForm
 from tests.mailsync.worlds import FORM, World, body
 from tests.servers.waiting import wait_until
 
+MH_FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
 MBOX_FROM = "MAILER-DAEMON Tue Nov 14 22:13:20 2023"
+
+
+AnyMessage = TypeVar("AnyMessage", mailbox_module.mboxMessage, mailbox_module.MHMessage)
 
 
 class KindWorld(World):
@@ -29,13 +36,18 @@ class KindWorld(World):
         self.kinds = {"near": near, "far": far}
 
     def store(self, side: Side) -> Store:
+        journals = self.directory / "journals"
         if self.kinds[side] == "mbox":
-            return MboxStore(side, self.path(side), FORM, self.directory / "journals")
+            return MboxStore(side, self.path(side), FORM, journals)
+        if self.kinds[side] == "mh":
+            return MhStore(side, self.path(side), MH_FORM, journals)
         return super().store(side)
 
     def make(self, side: Side, mailbox: str) -> Path:
         if self.kinds[side] == "maildir":
             return super().make(side, mailbox)
+        if self.kinds[side] == "mh":
+            return self.folder(side, mailbox)
         path = self.path(side) / mailbox
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -44,6 +56,11 @@ class KindWorld(World):
     def put(self, side: Side, mailbox: str, name: str, flags: str = "", data: bytes | None = None) -> Path:
         if self.kinds[side] == "maildir":
             return super().put(side, mailbox, name, flags, data)
+        if self.kinds[side] == "mh":
+            folder = mailbox_module.MH(self.folder(side, mailbox))
+            number = folder.add(mailbox_module.MHMessage(body(name) if data is None else data))
+            flag_number(folder, int(number), flags)
+            return self.folder(side, mailbox) / str(number)
         path = self.make(side, mailbox)
         with opened(path) as box:
             message = mailbox_message(body(name) if data is None else data, flags)
@@ -54,9 +71,20 @@ class KindWorld(World):
         if self.kinds[side] == "maildir":
             super().set(side, mailbox, name, flags)
             return
+        if self.kinds[side] == "mh":
+            folder = mailbox_module.MH(self.folder(side, mailbox))
+            flag_number(folder, int(found(folder, name)[0]), flags)
+            return
         with opened(self.path(side) / mailbox) as box:
             key, message = found(box, name)
             box[key] = with_flags(message, flags)
+
+    def folder(self, side: Side, mailbox: str) -> Path:
+        """Return an MH folder, made if there is none, with sequences, which make it one."""
+        path = self.path(side) / ("inbox" if mailbox == "INBOX" else mailbox)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".mh_sequences").touch()
+        return path
 
     def flag(self, side: Side, mailbox: str, name: str) -> None:
         """Mark a message in the file as a careful program does: locked, and in place."""
@@ -75,13 +103,29 @@ class KindWorld(World):
         if self.kinds[side] == "maildir":
             super().delete(side, mailbox, name)
             return
+        if self.kinds[side] == "mh":
+            folder = mailbox_module.MH(self.folder(side, mailbox))
+            folder.remove(found(folder, name)[0])
+            return
         with opened(self.path(side) / mailbox) as box:
             del box[found(box, name)[0]]
 
     def leftovers(self) -> list[str]:
         journals = self.directory / "journals"
         left = [str(path) for path in journals.iterdir()] if journals.exists() else []
-        return [*super().leftovers(), *left, *map(str, self.directory.rglob("*.lock"))]
+        unfinished = [*self.directory.rglob("*.lock"), *self.directory.rglob(",mailsync-*")]
+        return [*super().leftovers(), *left, *map(str, unfinished)]
+
+
+def flag_number(folder: mailbox_module.MH, number: int, flags: str) -> None:
+    """Put a message into the sequences that flags stand for, and out of all others."""
+    names = {"R": "replied", "F": "flagged", "w": "work", "T": "deleted", "D": "draft", "P": "forwarded"}
+    wanted = {names[flag] for flag in flags if flag in names} | (set() if "S" in flags else {"unseen"})
+    sequences = folder.get_sequences()
+    for name in {*sequences, *wanted}:
+        members = set(sequences.get(name, ())) - {number}
+        sequences[name] = sorted(members | ({number} if name in wanted else set()))
+    folder.set_sequences(sequences)
 
 
 class DotLock:
@@ -108,9 +152,9 @@ class opened:  # noqa: N801 - used as a function is
     """An mbox, open and locked in the standard library's way."""
 
     def __init__(self, path: Path) -> None:
-        self._box = mailbox.mbox(path)
+        self._box = mailbox_module.mbox(path)
 
-    def __enter__(self) -> mailbox.mbox:
+    def __enter__(self) -> mailbox_module.mbox:
         self._box.lock()
         return self._box
 
@@ -119,14 +163,14 @@ class opened:  # noqa: N801 - used as a function is
         self._box.close()
 
 
-def mailbox_message(data: bytes, flags: str) -> mailbox.mboxMessage:
+def mailbox_message(data: bytes, flags: str) -> mailbox_module.mboxMessage:
     """Return a message as the library writes it."""
-    message = mailbox.mboxMessage(data)
+    message = mailbox_module.mboxMessage(data)
     message.set_from(MBOX_FROM)
     return with_flags(message, flags)
 
 
-def with_flags(message: mailbox.mboxMessage, flags: str) -> mailbox.mboxMessage:
+def with_flags(message: mailbox_module.mboxMessage, flags: str) -> mailbox_module.mboxMessage:
     """Give a message flags; the library knows no drafts and no keywords."""
     letters = {"S": "R", "R": "A", "F": "F", "T": "D"}
     message.set_flags("O" + "".join(letters[flag] for flag in flags if flag in letters))
@@ -141,9 +185,9 @@ def with_flags(message: mailbox.mboxMessage, flags: str) -> mailbox.mboxMessage:
     return message
 
 
-def found(box: mailbox.mbox, name: str) -> tuple[str, mailbox.mboxMessage]:
+def found(box: mailbox_module.Mailbox[AnyMessage], name: str) -> tuple[str, AnyMessage]:
     """Return the message with this subject, and its key."""
     for key, message in box.items():
         if message["Subject"] == name:
             return key, message
-    raise FileNotFoundError(f"{name} in {os.fspath(box._path)!r}")
+    raise FileNotFoundError(name)

@@ -269,6 +269,18 @@ def test_any_change_is_noticed(home: Home, what: str) -> None:
     assert not settled.holds(os.fsencode(place), os.fsencode(source))
 
 
+def test_mh_folders_as_a_store(home: Home) -> None:
+    """An account may have MH folders on one side; the folder inbox is INBOX."""
+    file = home.directory / ".config/mswatch/work.toml"
+    file.write_text('[store.near]\nmaildir = "near"\nlayout = "nested"\n\n[store.far]\nmh = "Mail"\n')
+    home.world.put("near", "lists/python", "m7")
+    assert "3 copied in far" in home.mailsync("work")[0]
+    assert (home.directory / "Mail/inbox/.mh_sequences").read_text() == "unseen: 1-3\n"
+    (home.directory / "Mail/lists/python/1").unlink()
+    assert home.mailsync("work")[0] == "lists/python: 1 removed in near\n"
+    assert home.mailsync("work") == ("", "")
+
+
 def test_mbox_files_as_a_store(home: Home) -> None:
     """An account may have mbox files on one side, with INBOX elsewhere; a dry run leaves them alone too."""
     file = home.directory / ".config/mswatch/work.toml"

@@ -48,14 +48,13 @@ from mswatch.mailsync.stores.contract import (
     Store,
 )
 from mswatch.mailsync.stores.keywords import Keywords
+from mswatch.mailsync.stores.message_file import chunks, header_of, open_regular, write_all
 from mswatch.mailsync.stores.synced import bring_to_disk, bring_to_disk_all
 from mswatch.names import NameForm, canonical, own, show
 
 SETTLED_NS = 3_000_000_000  # a directory this old has a time that no later change can have too (FAT: 2 s)
 LISTINGS = 4  # that a message must be missing from, if the directory changes all the time
 FIND_AGAIN = 20  # times that a file is looked for which others rename all the time
-CHUNK = 1 << 20
-HEADER_LIMIT = 1 << 18  # bytes of a header that are looked at
 FEW = 8  # messages for which one fsync each is cheaper than one syncfs
 
 _PARTS = (b"tmp", b"cur", b"new")
@@ -390,7 +389,7 @@ class _MaildirMailbox(Mailbox):
                 yield fd
             elif fd is not None:
                 try:
-                    yield key, _header(fd)
+                    yield key, header_of(fd)
                 finally:
                     os.close(fd)
 
@@ -409,13 +408,13 @@ class _MaildirMailbox(Mailbox):
                     continue
                 path = self._paths[key] if self._paths else b""
                 flags = self._flags(path.partition(b":")[2]) | self._keywords.by_message.get(key, NONE)
-                yield Message(key, flags, status.st_mtime_ns, status.st_size, _chunks(fd, status.st_size))
+                yield Message(key, flags, status.st_mtime_ns, status.st_size, chunks(fd, status.st_size))
             finally:
                 os.close(fd)
 
     def _open(self, key: Key) -> int | NotRead | None:
         """Open a message wherever it is now; None if it is gone."""
-        return self._where_it_is(key, lambda path: _open_regular(key, path))
+        return self._where_it_is(key, lambda path: open_regular(key, path))
 
     def _where_it_is(self, key: Key, act: Callable[[bytes], int | NotRead | None]) -> int | NotRead | None:
         """Do something with a message's file, finding it again if it was renamed; None if it is gone."""
@@ -465,7 +464,7 @@ class _MaildirMailbox(Mailbox):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             for chunk in message.chunks:
-                _write_all(fd, chunk)
+                write_all(fd, chunk)
             os.utime(fd, ns=(message.date_ns, message.date_ns))
         finally:
             os.close(fd)
@@ -608,49 +607,6 @@ def _remove_files(directory: bytes, is_ours: Callable[[bytes], bool]) -> None:
     for name in _listed(directory):
         if is_ours(name):
             _remove_quietly(os.unlink, directory + b"/" + name)
-
-
-def _open_regular(key: Key, path: bytes) -> int | NotRead:
-    try:
-        # Non-blocking, so that a FIFO without a writer opens at once and can be refused.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        foreign = error.errno in (errno.ENXIO, errno.ELOOP)  # a socket; a link to itself
-        return NotRead(key, f"{_shown(path)}: {error.strerror}", lasting=foreign)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return NotRead(key, f"{_shown(path)} is no file", lasting=True)
-    return fd
-
-
-def _chunks(fd: int, size: int) -> Iterator[bytes]:
-    wanted = min(size + 1, CHUNK)  # one more, to see the end without another call
-    chunk = os.read(fd, wanted)
-    while chunk:
-        yield chunk
-        if len(chunk) < wanted:
-            return
-        wanted = CHUNK
-        chunk = os.read(fd, wanted)
-
-
-def _header(fd: int) -> bytes:
-    data = os.read(fd, 8192)
-    while b"\n\n" not in data and b"\r\n\r\n" not in data and len(data) < HEADER_LIMIT:
-        more = os.read(fd, 65536)
-        if not more:
-            break
-        data += more
-    return data.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        data = data[written:]
-        written = os.write(fd, data)
 
 
 def _unlink(path: bytes) -> int:

@@ -107,6 +107,8 @@ class MboxStore(Store):
             raise UnavailableError(
                 f"store {self.name}: {_shown(self._root)} cannot be read: {error.strerror}"
             ) from error
+        if not self._looks_only:
+            self._journals.sweep()
         return True
 
     def _is_single(self) -> bool:

@@ -93,15 +93,22 @@ class Journals:
         return self.directory + b"/" + blake2b(path, digest_size=16).hexdigest().encode()
 
     def spool(self, path: bytes) -> Spool:
-        """Return a new spool for a file; what killed runs left of theirs is removed."""
+        """Return a new spool for a file."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        for name in os.listdir(self.directory):
+        self._count += 1
+        return Spool(self._path(path) + b".spool-%d-%d" % (os.getpid(), self._count))
+
+    def sweep(self) -> None:
+        """Remove what killed runs left of their spools."""
+        try:
+            names = os.listdir(self.directory)
+        except FileNotFoundError:
+            return
+        for name in names:
             pid = name.rpartition(b".spool-")[2].partition(b"-")[0]
             if b".spool-" in name and pid.isdigit() and not os.path.exists(b"/proc/" + pid):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.directory + b"/" + name)
-        self._count += 1
-        return Spool(self._path(path) + b".spool-%d-%d" % (os.getpid(), self._count))
 
     def pending(self, path: bytes) -> bool:
         """Tell whether a file was being written when somebody was cut off; cheap."""
