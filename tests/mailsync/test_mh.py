@@ -265,7 +265,7 @@ def test_inc_meanwhile(tmp_path: Path) -> None:
         assert not world.sync()[0].failed
     assert world.contents("near") == world.contents("far")
     names = {name for name, _ in world.contents("near")["INBOX"]}
-    wanted = {f"{side}{n}" for s, count in zip(SIDES, made, strict=True) for n in range(1, count + 1)}
+    wanted = {f"{s}{n}" for s, count in zip(SIDES, made, strict=True) for n in range(1, count + 1)}
     assert wanted <= names
 
 
