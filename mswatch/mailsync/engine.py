@@ -283,8 +283,11 @@ class Engine:
 
     def _follow_moves_to(self, target: Work, side: Side, gone: dict[bytes, tuple[Work, SeenMessage]]) -> None:
         moves: dict[str, tuple[Work, dict[Key, tuple[SeenMessage, Key]]]] = {}
-        for key, digest in target.new_digests(side).items():
-            if digest in gone:
+        moved = {key: digest for key, digest in target.new_digests(side).items() if digest in gone}
+        # What is new over there too was copied by a move that was cut off: it is paired, and not moved again.
+        there = set(target.new_digests(other(side)).values()) if moved else ()
+        for key, digest in moved.items():
+            if digest in gone and digest not in there:
                 source, seen = gone.pop(digest)
                 if source is not target:
                     partner = seen.row.far if side == "near" else seen.row.near

@@ -280,6 +280,21 @@ def test_others_marked_messages_stay(dovecot: Dovecot, user: str) -> None:
     store.close()
 
 
+def test_message_that_is_larger_than_the_server_says(dovecot: Dovecot, user: str) -> None:
+    """What the server will not take is not sent; the others are."""
+    tunnel = dovecot.tunnel(user, "imap_capability = IMAP4rev1 UIDPLUS APPENDLIMIT=2000 APPENDLIMIT=x")
+    store = ImapStore("far", lambda: log_in(Server(tunnel=tunnel), Login()))
+    store.open()
+    mailbox = store.open_mailbox("INBOX")
+    answers = list(
+        mailbox.add([message(body("big", size=3000), source=b"big"), message(body(), source=b"small")])
+    )
+    assert [(type(each), each.source) for each in answers] == [(NotAdded, b"big"), (Added, b"small")]
+    assert isinstance(answers[0], NotAdded)
+    assert "takes 2000 at most" in answers[0].reason
+    store.close()
+
+
 def test_nul(store: ImapStore) -> None:
     """A message that no IMAP server takes is named, and the others are taken."""
     mailbox = store.open_mailbox("box")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mswatch.errors import TemporaryError
 from mswatch.imap_session.link import Link
-from mswatch.mailsync.decide import SIDES
+from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.stores.imap import MENDED_AT_MOST
-from tests.mailsync.test_imap_worlds import STRIDE, ImapWorld, build_with, world_class
-from tests.mailsync.test_worlds import WORLDS, assert_as_expected
+from tests.mailsync.test_imap_worlds import LONG, STRIDE, ImapWorld, build_with, run_until, world_class
+from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
 from tests.mailsync.worlds import body, expected
 from tests.servers.dovecot import Dovecot
 
@@ -69,13 +70,20 @@ class Breaking:
         monkeypatch.setattr(Link, "step", step)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+BARE = "imap_capability = IMAP4rev1"  # nothing tells what became of an upload whose answer was lost
+NEW = "new messages go to the other side"
+CASES = [*((name, ()) for name in WORLDS), (NEW, (BARE,)), ("everything at once", (BARE,))]
+cases = pytest.mark.parametrize(("name", "settings"), CASES)
+
+
+@cases
 def test_connection_breaks_at_every_command_and_reply(
-    name: str, tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+    name: str, settings: tuple[str, ...], tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the connection breaks, the run says so, and it or the next one comes to the same end."""
     text, options = WORLDS[name]
-    kind = world_class(dovecot, "near" if list(WORLDS).index(name) % 2 else "far")
+    side: Side = "near" if list(WORLDS).index(name) % 2 else "far"
+    kind = world_class(dovecot, side, settings=settings)
     start = build_with(kind, tmp_path / "start", text)
     for step in itertools.count(list(WORLDS).index(name) % STRIDE, STRIDE):
         world = start.copy(tmp_path / "world")
@@ -96,6 +104,53 @@ def test_connection_breaks_at_every_command_and_reply(
         assert not outcome.failed, step
         assert_as_expected(world, name)
     assert step > 5
+
+
+@pytest.mark.parametrize("name", [NEW, "everything at once"])
+def test_killed_without_uidplus(name: str, tmp_path: Path, dovecot: Dovecot) -> None:
+    """A run that is killed when the server has a message and we do not know it doubles nothing."""
+    text, options = WORLDS[name]
+    start = build_with(world_class(dovecot, "far", settings=(BARE,)), tmp_path / "start", text)
+    for step in itertools.count(0, 1 if LONG else 3):
+        world = start.copy(tmp_path / "world")
+        assert isinstance(world, ImapWorld)
+        if in_child(partial(run_until, world, options, step)) == 0:
+            break
+        world.wait_for_servers()
+        outcome, _ = world.sync(options)
+        assert not outcome.failed, step
+        assert_as_expected(world, name)
+    assert step > 5
+
+
+QUOTA = """
+mail_plugins = quota
+protocol imap {
+  mail_plugins = $mail_plugins imap_quota
+}
+plugin {
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:bytes=%d
+}
+"""
+
+
+def test_full_account(tmp_path: Path, dovecot: Dovecot) -> None:
+    """An account that is full is told as such; when there is room, the rest comes, and nothing twice."""
+    text = "".join(f"box{number}/m{number} x - - -> x\n" for number in range(3))
+    full = build_with(world_class(dovecot, "far", settings=(QUOTA % 6000,)), tmp_path / "world", text)
+    for number in range(4):
+        full.put("near", "large", f"l{number}", data=body(f"l{number}", 4000))
+    outcome, _ = full.sync()
+    assert set(outcome.failed) == {"large"}
+    assert "quota" in outcome.failed["large"].lower()
+    assert "delete something on the server" in outcome.failed["large"]
+    roomy = world_class(dovecot, "far", settings=(QUOTA % 10**6,))(full.directory)
+    outcome, _ = roomy.sync()
+    assert not outcome.failed
+    assert roomy.contents("near") == roomy.contents("far")
+    assert sum(roomy.contents("far")["large"].values()) == 4
 
 
 def test_server_that_is_gone_ends_the_run(

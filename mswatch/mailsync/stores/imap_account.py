@@ -80,6 +80,13 @@ class ImapAccount:
         """Whether the server numbers changes (RFC 7162)."""
         return self.can("CONDSTORE") or self.can("QRESYNC")
 
+    @property
+    def append_limit(self) -> int | None:
+        """The most bytes that a message may have which is uploaded, where the server says so (RFC 7889)."""
+        words = self._session.connection.capabilities or ()
+        limits = [word.removeprefix("APPENDLIMIT=") for word in words if word.startswith("APPENDLIMIT=")]
+        return min((int(limit) for limit in limits if limit.isascii() and limit.isdigit()), default=None)
+
     def refused(self, asked: str, kind: StatusKind, code: Code | None, text: str) -> RefusedError:
         """Return the error for a refusal."""
         return self._session.refused(asked, kind, code, text)

@@ -237,16 +237,27 @@ class ImapMailbox(Mailbox):
             for message in messages:
                 aside = Aside(message.chunks)
                 window.append((message, aside))
-                if aside.has_nul:
+                if unfit := self._why_unfit(aside):
                     window.pop()
                     aside.close()
-                    yield NotAdded(message.key, "it holds a NUL byte, which no IMAP server takes")
+                    yield NotAdded(message.key, unfit)
                 elif len(window) >= WINDOW_MESSAGES or sum(each.size for _, each in window) >= WINDOW_BYTES:
                     yield from self._upload(window)
                     _close(window)
             yield from self._upload(window)
         finally:
             _close(window)
+
+    def _why_unfit(self, aside: Aside) -> str:
+        """Say why a message cannot be uploaded; nothing if it can."""
+        limit = self._account.append_limit
+        if aside.has_nul:
+            return "it holds a NUL byte, which no IMAP server takes"
+        if limit is not None and aside.size > limit:
+            return (
+                f"it has {aside.size} bytes, and the server takes {limit} at most; size_limit leaves it out"
+            )
+        return ""
 
     def _upload(self, window: Sequence[tuple[Message, Aside]]) -> Sequence[Added | NotAdded]:
         if not window:
