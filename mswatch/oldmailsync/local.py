@@ -18,6 +18,7 @@ from mswatch.errors import UnavailableError
 from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, Seen, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.mailsync.stores.mbox import MboxStore
+from mswatch.mailsync.stores.synced import bring_to_disk
 from mswatch.names import NameForm, show
 from mswatch.oldmailsync.around import MailboxAround
 from mswatch.oldmailsync.names import INBOX, BadNameError, Local, local
@@ -145,14 +146,13 @@ class LocalStore(Store):
             seen = store.mailboxes([inner]).get(inner)
             if seen is not None:
                 self._formats[name] = format_
-                # Without an identity: mailboxes that are renamed are new ones, as they always were.
                 found[name] = Seen(mark=seen.mark)
         return found
 
     def _candidates(self) -> Iterator[str]:
         """Give the names that the pattern wants, of whatever is there."""
         if self._chosen.single is not None:
-            yield self._chosen.single.upper() if self._chosen.single.upper() == INBOX else self._chosen.single
+            yield self._chosen.single
             return
         if self._chosen.wants(INBOX):
             yield INBOX
@@ -208,10 +208,13 @@ class LocalStore(Store):
         there = _format(path, is_mh=is_mh)
         if there is not None:
             return there
-        if path.exists():
-            raise MailboxError(f"{show(str(path))} is no mailbox, and left alone", "rename it")
+        if not self._formats:
+            self.mailboxes()
         others = {each for other, each in self._formats.items() if other != INBOX}
-        return "mh" if is_mh else others.pop() if len(others) == 1 else "mbox"
+        format_: Format = "mh" if is_mh else others.pop() if len(others) == 1 else "mbox"
+        if os.path.lexists(path) and not (path.is_dir() and format_ != "mbox"):
+            raise MailboxError(f"{show(str(path))} is no mailbox, and left alone", "rename it")
+        return format_
 
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         found = {}
@@ -229,7 +232,14 @@ class LocalStore(Store):
         store.make_mailbox(inner)
 
     def rename_mailbox(self, mailbox: str, new_name: str) -> None:
-        raise MailboxError(f"store {self.name}: mailboxes are not renamed here")
+        old, new = self._path(mailbox), self._path(new_name)
+        if os.path.lexists(new):
+            raise MailboxError(f"store {self.name}: there is something called {show(str(new))} already")
+        new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        old.rename(new)
+        for directory in (old.parent, new.parent):
+            bring_to_disk(os.fsencode(directory))
+        self._formats.clear()
 
     def remove_mailbox(self, mailbox: str) -> None:
         format_ = self._format_of(mailbox)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mswatch.mailsync.decide import SIDES, Side, other
-from mswatch.mailsync.options import COPIED, LEFT, MADE, MARKED, REMOVED, TRASHED, UNMADE, Done
+from mswatch.mailsync.options import COPIED, LEFT, MADE, MARKED, MOVED, REMOVED, TRASHED, UNMADE, Done
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -65,6 +65,12 @@ class Recorder:
         elif done.what in (REMOVED, TRASHED, MARKED):
             box.deleted[done.side] += done.what != MARKED
             self._line(report.DELETED, done.mailbox, done.side, self._headers.pop(place, None))
+        elif done.what == MOVED:  # to the old program that was a copy and a deletion
+            header = self._headers.pop(place, None)
+            self.box(done.detail).copied[done.side] += 1
+            self._line(report.COPIED, done.detail, done.side, header)
+            box.deleted[done.side] += 1
+            self._line(report.DELETED, done.mailbox, done.side, header)
         elif done.what == LEFT:
             header = dict(self._read_headers(done.side, done.mailbox, [done.key])).get(done.key, b"")
             self._line(report.IGNORED, done.mailbox, other(done.side), header)
@@ -168,6 +174,11 @@ class _RecordedMailbox(MailboxAround):
         if self._recorder.messages:
             self._recorder.keep_all(self._side, self._name, keys)
         return self.inner.remove(keys)
+
+    def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
+        if self._recorder.messages:
+            self._recorder.keep_all(self._side, self._name, keys)
+        return self.inner.move(keys, mailbox)
 
     def close(self) -> None:
         self._recorder.closed(self._side, self._name)

@@ -32,7 +32,8 @@ class SelectedStore(StoreAround):
         else:
             there = self.inner.mailboxes([self.full(name) for name in only])
         named = {name: self.full(name) for name in (self._full if only is None else only)}
-        return {name: there[full] for name, full in named.items() if full in there}
+        # Without identities: a mailbox that is renamed is a new one, as it always was.
+        return {name: Seen(mark=there[full].mark) for name, full in named.items() if full in there}
 
     def full(self, boxname: str) -> str:
         """Return the full name of a mailbox.
@@ -45,7 +46,7 @@ class SelectedStore(StoreAround):
             return known
         chosen = self._choose()
         name = chosen.full(boxname)
-        if not is_boxname(boxname):
+        if not is_boxname(boxname) or not name or name.endswith("/"):
             raise MailboxError(f"store {self.name} cannot have a mailbox {show(boxname)!r}", "rename it")
         if not chosen.wants(name):
             raise MailboxError(

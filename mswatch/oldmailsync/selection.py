@@ -45,9 +45,7 @@ class Selection:
 
     def wants(self, name: str) -> bool:
         """Tell whether a mailbox of this full name belongs to the store."""
-        if name == self.hidden and name:
-            return False
-        return self._compiled.matches(name) or (name == INBOX and self.pattern.upper() == INBOX)
+        return self._compiled.matches(name) and (not name or name != self.hidden)
 
     def boxname(self, name: str) -> str:
         """Return what a mailbox is called in the store."""
@@ -63,9 +61,8 @@ def selection(store: OldStore, form: NameForm = NameForm(), hidden: str = "") ->
     _, ref = split(store.ref)
     pat = split(store.pat)[1]
     pattern = pat if pat.startswith(("#", "/", "~")) else ref + pat
-    return Selection(
-        canonical(pattern, form), canonical(split(store.prefix)[1], form), canonical(hidden, form)
-    )
+    pattern = INBOX if pattern.upper() == INBOX else canonical(pattern, form)
+    return Selection(pattern, canonical(split(store.prefix)[1], form), canonical(hidden, form))
 
 
 def is_boxname(name: str) -> bool:

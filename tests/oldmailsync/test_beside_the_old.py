@@ -6,6 +6,10 @@ the memory of the old one taken over by ours.
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -171,3 +175,58 @@ def test_mailbox_that_was_removed(tmp_path: Path) -> None:
     assert ours.contents("A") == ours.contents("B") == {"box": ["two"], "emptied": []}
     assert ours.new("-D", "ab")[0] == old.old("-D", "ab")[0]
     assert ours.contents("A") == ours.contents("B") == {"box": ["two"]}
+
+
+def test_moved_messages(tmp_path: Path) -> None:
+    """A message that went to another mailbox goes there on the other side too, and is told as it was."""
+    old = Home(tmp_path / "old")
+    old.write("A/box", "x", "y")
+    old.write("A/trash", "z")
+    old.old("ab")
+    old.remove("B/box", "x")
+    with (old.directory / "B/trash").open("a") as file:
+        file.write(Mail("x").text())
+    ours = old.copy(tmp_path / "new")
+    for words in (("ab", "a"), ("ab", "b"), ("-m", "ab"), ("-m", "ab")):
+        assert ours.new(*words)[0] == old.old(*words)[0]
+    assert ours.contents("A") == ours.contents("B") == old.contents("A")
+    assert ours.contents("A") == {"box": ["y"], "trash": ["x", "z"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40 if os.environ.get("MSWATCH_LONG") else 3))
+def test_random_edits(tmp_path: Path, seed: int) -> None:
+    """Whatever is added, removed and moved on both sides: both programs say and leave the same."""
+    chance = random.Random(seed)
+    names = itertools.count()
+    old = Home(tmp_path / "old")
+    boxes = [f"{store}/{box}" for store in "AB" for box in ("one", "second", "the-third")]
+    for box in boxes:
+        old.write(box, *(f"m{next(names)}" for _ in range(chance.randrange(3))))
+    ours = old.copy(tmp_path / "new")
+    for turn in range(6):
+        options = chance.choice(([], ["-m"], ["-M"], ["-n", "-m"] if turn == 5 else []))
+        assert ours.new(*options, "ab")[0] == old.old(*options, "ab")[0], turn
+        assert (ours.contents("A"), ours.contents("B")) == (old.contents("A"), old.contents("B")), turn
+        if turn == 2:
+            ours = old.copy(tmp_path / "heir")
+        for box in chance.sample(boxes, 4):
+            _edit(chance, old, ours, box, boxes, names)
+
+
+def _edit(
+    chance: random.Random, old: Home, ours: Home, box: str, boxes: list[str], names: Iterator[int]
+) -> None:
+    """Do the same to a mailbox of both homes: add a message, remove one, or move it."""
+    there = [name for name in old.contents(box[0])[box[2:]] if name in ours.contents(box[0])[box[2:]]]
+    act = chance.choice(("add", "remove", "move")) if there else "add"
+    name = f"m{next(names)}" if act == "add" else chance.choice(there)
+    target = (
+        box if act == "add" else chance.choice([each for each in boxes if each[0] == box[0] and each != box])
+    )
+    for home in (old, ours):
+        if act != "add":
+            home.remove(box, name)
+        if act != "remove":
+            with (home.directory / target).open("a") as file:
+                file.write(Mail(name).text())
