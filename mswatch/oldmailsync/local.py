@@ -18,6 +18,7 @@ from mswatch.errors import UnavailableError
 from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, Seen, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.mailsync.stores.mbox import MboxStore
+from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.synced import bring_to_disk
 from mswatch.names import NameForm, show
 from mswatch.oldmailsync.around import MailboxAround
@@ -138,16 +139,25 @@ class LocalStore(Store):
             self._formats.clear()
             self._unreadable.clear()
         found: dict[str, Seen] = {}
-        for name in self._candidates() if only is None else only:
-            format_ = _format(self._path(name), is_mh=name.lower().startswith("#mh"))
+        names = list(self._candidates() if only is None else only)
+        folders = self._folders() if any(map(_is_mh, names)) else {}
+        for name in names:
+            format_ = _format(self._path(name), is_mh=_is_mh(name))
             if format_ is None:
                 continue
             store, inner = self._store(name, format_)
-            seen = store.mailboxes([inner]).get(inner)
+            seen = folders.get(inner) if format_ == "mh" else store.mailboxes([inner]).get(inner)
             if seen is not None:
                 self._formats[name] = format_
                 found[name] = Seen(mark=seen.mark)
         return found
+
+    def _folders(self) -> Mapping[str, Seen]:
+        """List the MH folders, all at once."""
+        store = self._mh()
+        folders = store.mailboxes() if store.open() else {}
+        self.notes += store.notes
+        return folders
 
     def _candidates(self) -> Iterator[str]:
         """Give the names that the pattern wants, of whatever is there."""
@@ -193,7 +203,13 @@ class LocalStore(Store):
         path = self._path(name)
         if format_ == "mbox":  # a store of this file alone
             return self._mboxes(path, inbox=path), INBOX
+        if format_ == "mh":
+            return self._mh(), str(path.relative_to(self._places.mh))
         return MaildirStore(self.name, path.parent, "nested", PLAIN), path.name
+
+    def _mh(self) -> Store:
+        where = self._places
+        return MhStore(self.name, where.mh, PLAIN, where.journals, looks_only=where.looks_only)
 
     def _mboxes(self, path: Path, inbox: Path | None = None) -> Store:
         where = self._places
@@ -204,7 +220,7 @@ class LocalStore(Store):
         if known is not None:
             return known
         path = self._path(name)
-        is_mh = name.lower().startswith("#mh")
+        is_mh = _is_mh(name)
         there = _format(path, is_mh=is_mh)
         if there is not None:
             return there
@@ -274,10 +290,14 @@ class _LocalMailbox(MailboxAround):
             yield key, arrived[key]
 
 
+def _is_mh(name: str) -> bool:
+    return name.lower().startswith("#mh")
+
+
 def _format(path: Path, *, is_mh: bool) -> Format | None:
     """Return the format of the mailbox at a place; None if there is none."""
+    if is_mh:
+        return "mh" if path.is_dir() else None
     if path.is_dir():
-        if all((path / part).is_dir() for part in ("cur", "new")):
-            return "maildir"
-        return "mh" if is_mh else None
+        return "maildir" if all((path / part).is_dir() for part in ("cur", "new")) else None
     return "mbox" if path.is_file() else None

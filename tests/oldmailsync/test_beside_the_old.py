@@ -10,6 +10,7 @@ import itertools
 import os
 import random
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.oldmailsync.homes import CONFIGURATION, Home, Mail
 
 pytestmark = pytest.mark.server
 
+WRITTEN = datetime(2026, 11, 2, 10, tzinfo=timezone.utc).timestamp()  # all messages of these tests
 BOTH = (["x", "y"], ["x", "y"])
 
 # A and B after the last time; what is different now; what both hold at the end.
@@ -230,3 +232,33 @@ def _edit(
         if act != "remove":
             with (home.directory / target).open("a") as file:
                 file.write(Mail(name).text())
+
+
+def test_mh_folders(tmp_path: Path) -> None:
+    """MH folders, below the directory of the profile, and the inbox of them with an mbox."""
+    text = CONFIGURATION.replace("pat A/% prefix A/", "pat \\#mh/% prefix \\#mh/") + (
+        "store in { pat \\#mhinbox prefix \\#mhinbox }\nstore box { pat one prefix one }\n"
+        "channel inbox in box { msinfo msinfo }\n"
+    )
+    old = Home(tmp_path / "old", text)
+    (old.directory / ".mh_profile").write_text("Path: A\n")
+    for folder, names in (("inbox", ("x", "y")), ("lists", ("z",))):
+        directory = old.directory / "A" / folder
+        directory.mkdir()
+        for number, name in enumerate(names, 1):
+            mail = Mail(name).text().partition("\n")[2]
+            path = directory / str(number)
+            path.write_text(mail.rstrip("\n") + "\n")
+            os.utime(path, (WRITTEN, WRITTEN))  # the old program prints when a message came
+    old.write("B/lists", "w")
+    ours = old.copy(tmp_path / "new")
+    for words in (("a",), ("-m", "ab"), ("ab", "a"), ("inbox",), ("ab",)):
+        expected = [line for line in old.old(*words)[0].splitlines() if line]
+        found = [line for line in ours.new(*words)[0].splitlines() if line]
+        assert sorted(found) == sorted(expected), words
+    assert ours.contents("B") == old.contents("B")
+    for home in (old, ours):
+        home.remove("one", "x")
+    assert ours.new("-m", "inbox")[0] == old.old("-m", "inbox")[0]
+    left = [sorted(path.name for path in (home.directory / "A/inbox").glob("[0-9]*")) for home in (old, ours)]
+    assert left == [["2"], ["2"]]

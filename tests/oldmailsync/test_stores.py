@@ -67,6 +67,17 @@ class TestMaildirs(TestMboxes):
         make_old(self._home / "mail")
 
 
+class TestFolders(TestMboxes):
+    """MH folders."""
+
+    no_names = frozenset()
+
+    def make_store(self) -> Store:
+        """Return the store."""
+        (self._home / ".mh_profile").write_text("Path: mail\n")
+        return _store(self._home, "#mh/*", "#mh/")
+
+
 def _names(store: Store) -> list[str]:
     assert store.open()
     return sorted(store.mailboxes())
