@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,9 @@ from pathlib import Path
 from mswatch.errors import TemporaryError
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
-from mswatch.mailsync.stores.contract import Key, Mark
+from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE mailbox (
@@ -43,11 +43,21 @@ CREATE TABLE message (
     id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL,
     near BLOB, far BLOB,               -- keys; NULL: gone there, and to stay here
     near_flags TEXT, far_flags TEXT,
-    digest BLOB
+    digest BLOB,
+    near_stamp BLOB, far_stamp BLOB    -- what stands for the flags; NULL: not known
 );
-CREATE INDEX message_near ON message (mailbox, near);
-CREATE INDEX message_far ON message (mailbox, far);
+CREATE INDEX message_near ON message (mailbox, near, near_stamp);
+CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
+"""
+
+_FROM_1 = """
+ALTER TABLE message ADD COLUMN near_stamp BLOB;
+ALTER TABLE message ADD COLUMN far_stamp BLOB;
+DROP INDEX message_near;
+DROP INDEX message_far;
+CREATE INDEX message_near ON message (mailbox, near, near_stamp);
+CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 """
 
 
@@ -157,8 +167,9 @@ class State:
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     def forget_marks(self) -> None:
-        """Have the next run look at every mailbox."""
+        """Have the next run look at every mailbox, and at all that is in it."""
         self._database.execute("UPDATE mailbox SET near_mark = NULL, far_mark = NULL")
+        self._database.execute("UPDATE message SET near_stamp = NULL, far_stamp = NULL")
 
     def mailboxes(self) -> dict[str, MailboxRow]:
         """Return what is remembered of all mailboxes, by name."""
@@ -221,6 +232,16 @@ class State:
                     found[row[0]] = row
         return list(found.values())
 
+    def stamps(self, mailbox: MailboxRow, side: Side) -> dict[Key, Stamp | None]:
+        """Return the messages that a side of a mailbox is known to have, with their stamps."""
+        query = f"SELECT {side}, {side}_stamp FROM message WHERE mailbox = ? AND {side} IS NOT NULL"  # noqa: S608
+        return dict(self._database.execute(query, (mailbox.id,)).fetchall())
+
+    def learn(self, mailbox: MailboxRow, side: Side, stamps: Mapping[Key, Stamp]) -> None:
+        """Remember what stands for the flags that rows say of a side."""
+        query = f"UPDATE message SET {side}_stamp = ? WHERE mailbox = ? AND {side} = ?"  # noqa: S608
+        self._database.executemany(query, ((stamp, mailbox.id, key) for key, stamp in stamps.items()))
+
     def is_empty(self, mailbox: MailboxRow) -> bool:
         """Tell whether nothing is remembered of any message of a mailbox."""
         query = "SELECT 1 FROM message WHERE mailbox = ? LIMIT 1"
@@ -253,9 +274,10 @@ class State:
         )
 
     def save_rows(self, rows: Iterable[Row], mailbox: MailboxRow) -> None:
-        """Remember messages as the rows have them, in this mailbox."""
+        """Remember messages as the rows have them, in this mailbox; their stamps are to be learnt."""
         self._database.executemany(
-            "UPDATE message SET near = ?, far = ?, near_flags = ?, far_flags = ?, mailbox = ? WHERE id = ?",
+            "UPDATE message SET near = ?, far = ?, near_flags = ?, far_flags = ?, mailbox = ?,"
+            " near_stamp = NULL, far_stamp = NULL WHERE id = ?",
             (
                 (row.near, row.far, _text(row.near_flags), _text(row.far_flags), mailbox.id, row.id)
                 for row in rows
@@ -303,7 +325,9 @@ def _prepare(database: sqlite3.Connection) -> sqlite3.Connection:
             f"the state was written by a newer mailsync (version {version})",
             "use that one, or remove the state: messages are then paired by their headers",
         )
-    if version < VERSION:
+    if version == 1:
+        database.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version < VERSION:
         database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     return database
 

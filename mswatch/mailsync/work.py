@@ -14,7 +14,7 @@ What is written down when (see ``state`` for the reason):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
@@ -54,7 +54,16 @@ from mswatch.mailsync.pairing import Identity
 from mswatch.mailsync.safety import judge_mailbox
 from mswatch.mailsync.state import Intention, MailboxRow, NewRow, Row, State
 from mswatch.mailsync.stores import contract
-from mswatch.mailsync.stores.contract import Added, Key, Mailbox, MailboxError, Message, NotRead, Scan
+from mswatch.mailsync.stores.contract import (
+    Added,
+    Key,
+    Mailbox,
+    MailboxError,
+    Message,
+    NotRead,
+    Scan,
+    Stamp,
+)
 from mswatch.names import show
 
 T = TypeVar("T")
@@ -88,6 +97,7 @@ class Work:
         self._rules = context.options.rules
         self._touched: set[Side] = set()
         self._marks: dict[Side, bytes | None] = {}
+        self._stamps: dict[Side, Mapping[Key, Stamp]] = {}
         self._unread: dict[Side, list[NotRead]] = {"near": [], "far": []}
         self._removals: dict[Side, list[tuple[Seen, Remove | Bury]]] = {"near": [], "far": []}
 
@@ -120,7 +130,9 @@ class Work:
             for side in SIDES
         }
         self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
+        self._stamps = {side: scans[side].stamps for side in SIDES}
         self.difference = compare(self._rows_for(scans), scans)
+        self._learn(scans)
         self._make_certain()
         if intentions:
             self._resume(intentions)
@@ -139,7 +151,21 @@ class Work:
         mark = None if afresh else self.row.mark(side)
         if mark is not None and mark == seen.mark:
             return Scan(self.row.epoch(side) or b"", mark, False, {})
-        return self._box(side).scan(mark)
+        if afresh:
+            return self._box(side).scan(None)
+        return self._box(side).scan_known(mark, lambda: self._state.stamps(self.row, side))
+
+    def _learn(self, scans: dict[Side, Scan]) -> None:
+        """Remember what stands for the flags of messages of which nothing else is different."""
+        different = self.difference.rows.values()
+        for side in SIDES:
+            if not scans[side].complete and scans[side].stamps:
+                others = {_key_or_none(seen.row, side) for seen in different}
+                others.update(self.difference.new[side])
+                learnt = {key: stamp for key, stamp in scans[side].stamps.items() if key not in others}
+                if learnt:
+                    with self._state.transaction():
+                        self._state.learn(self.row, side, learnt)
 
     def _is_another(self, side: Side, scan: Scan) -> bool:
         epoch = self.row.epoch(side)
@@ -339,12 +365,18 @@ class Work:
             self._state.intend(self.row, (Intention(to, key, intended.get(key)) for key in keys))
         taken = _Taken(intended)
         rows: list[NewRow] = []
+        stamps: dict[Side, dict[Key, Stamp]] = {"near": {}, "far": {}}
         try:
             for answer in target.add(taken.messages(source.read(keys, self._context.options.size_limit))):
                 self._context.listener.advance()
                 if isinstance(answer, Added):
                     flags, digest = taken.known.pop(answer.source)
                     rows.append(_new_row(to, answer, flags, digest))
+                    if answer.stamp is not None:
+                        stamps[to][answer.key] = answer.stamp
+                    stamp = self._stamps[other(to)].get(answer.source)
+                    if stamp is not None and flags == self.difference.new[other(to)].get(answer.source):
+                        stamps[other(to)][answer.source] = stamp
                     self._tell(COPIED, to, answer.key)
                 else:
                     self._problem(answer.reason)
@@ -354,6 +386,8 @@ class Work:
             raise  # what is uncertain is found out by the intentions
         with self._state.transaction():
             self._state.add_rows(self.row, rows)
+            for side in SIDES:
+                self._state.learn(self.row, side, stamps[side])
             self._state.drop_intentions(self.row)
         for each in taken.not_read:
             if each.lasting:

@@ -20,6 +20,7 @@ from mswatch.mailsync.stores.contract import (
     NotEmptyError,
     NotRead,
     Scan,
+    Stamp,
     Store,
 )
 
@@ -257,6 +258,25 @@ class StoreContract:
         list(mailbox.remove([key]))
         scan = mailbox.scan(mark)
         assert key in scan.vanished or (scan.complete and key not in scan.present)
+
+    def test_what_is_known_needs_not_be_told(self, mailbox: Mailbox) -> None:
+        """Who tells only what is different from what is known tells all of that, and what is in doubt."""
+        keys = [add(mailbox, body()) for _ in range(4)]
+        first = mailbox.scan(None)
+        known: dict[Key, Stamp | None] = {key: first.stamps.get(key) for key in keys}
+        doubtful, flagged, gone, left = keys
+        known[doubtful] = None
+        list(mailbox.set_flags({flagged: frozenset({SEEN})}))
+        list(mailbox.remove([gone]))
+        new = add(mailbox, body())
+        scan = mailbox.scan_known(None, lambda: known)
+
+        assert scan.present[flagged] == frozenset({SEEN})
+        assert scan.present[new] == scan.present[doubtful] == NONE
+        assert gone in scan.vanished or (scan.complete and gone not in scan.present)
+        assert not {doubtful, flagged, new, left} & set(scan.vanished)
+        assert scan.complete or left not in scan.present
+        assert not scan.stamps or scan.stamps.keys() == scan.present.keys()
 
     def test_mailboxes(self, store: Store) -> None:
         """Mailboxes are listed by their canonical names, whatever characters these have."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
 from mswatch.mailsync.stores.contract import Message, NotRead, Store
@@ -251,3 +254,55 @@ def test_removing_a_mailbox_keeps_those_below(tmp_path: Path) -> None:
     (tmp_path / "a" / "b" / "notes.txt").touch()
     nested.remove_mailbox("a/b")
     assert names(tmp_path / "a" / "b") == ["notes.txt"]
+
+
+# Names of which some have the same key, some the same flags, and some letters that mean nothing or a keyword.
+NAMES = st.builds(
+    lambda unique, size, info: unique + size + info,
+    st.sampled_from(["1", "2", "3"]),
+    st.sampled_from(["", ",S=1", ",S=2"]),
+    st.sampled_from(["", ":2,", ":2,S", ":2,FS", ":2,Sa", ":2,ab", ":1,x"]),
+)
+FILES = st.lists(st.tuples(st.sampled_from(["new", "cur"]), NAMES), max_size=6)
+KEYWORDS = st.sampled_from([None, "0 $Junk\n", "0 $Junk\n1 work\n", "0 other\n"])
+
+
+@given(
+    before=FILES, after=FILES, keywords=st.tuples(KEYWORDS, KEYWORDS), forgotten=st.sets(st.integers(0, 5))
+)
+def test_a_difference_leads_to_the_whole(
+    before: list[tuple[str, str]],
+    after: list[tuple[str, str]],
+    keywords: tuple[str | None, str | None],
+    forgotten: set[int],
+) -> None:
+    """What was there, changed by what is told to be different, is what is there now, whatever happened."""
+
+    def put(files: list[tuple[str, str]], text: str | None) -> None:
+        for path in [*base.glob("new/*"), *base.glob("cur/*"), *base.glob("dovecot-keywords")]:
+            path.unlink()
+        for part, name in files:
+            (base / part / name).touch()
+        if text is not None:
+            (base / "dovecot-keywords").write_text(text)
+
+    with TemporaryDirectory() as name:
+        base = Path(name)
+        for part in ("cur", "new", "tmp"):
+            (base / part).mkdir()
+        store = MaildirStore("near", base, "maildir++", FORMS["maildir++"])
+        put(before, keywords[0])
+        first = store.open_mailbox("INBOX").scan(None)
+        stamps = {
+            key: None if number in forgotten else first.stamps[key]
+            for number, key in enumerate(sorted(first.present))
+        }
+        put(after, keywords[1])
+        scan = store.open_mailbox("INBOX").scan_known(None, lambda: stamps)
+        whole_scan = store.open_mailbox("INBOX").scan(None)
+
+    found = dict(scan.present) if scan.complete else {**first.present, **scan.present}
+    for key in scan.vanished:
+        found.pop(key)
+    assert found == whole_scan.present
+    assert all(whole_scan.stamps[key] == stamp for key, stamp in scan.stamps.items())

@@ -24,6 +24,8 @@ What the engine relies on (``tests/mailsync/contract.py`` tests it on every stor
 * **Marks are cheap.**  A mark stands for the content of a mailbox at one moment: equal marks, equal keys
   and flags.  None says that nothing can be promised.  A mark that might also be the mark of a later
   content is not given.
+* **Stamps are for who has no marks.**  A store that can only tell everything may give each message a stamp:
+  equal stamps, equal flags.  It is handed those that the engine knows, and tells what is different.
 
 Errors.  UnavailableError: the store as a whole cannot be reached; the run ends.  MailboxError or OSError:
 this mailbox cannot be worked on now; the engine goes on with the next one, after ``mend``.  What is wrong
@@ -35,14 +37,18 @@ Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
 from mswatch.mailsync.flags import Flags
 
 Key = bytes
 Mark = bytes
+Stamp = bytes
+Known = Callable[
+    [], Mapping[Key, Stamp | None]
+]  # asked for only if it is needed: it is as large as the mailbox
 
 
 class MailboxError(TemporaryError):
@@ -76,6 +82,7 @@ class Scan:
         complete: ``present`` has every message; otherwise only those that are new or have other flags.
         present: Flags by key; None where they are as they were at the mark.
         vanished: Only if not complete: keys that are gone since the mark.
+        stamps: Of the messages that are present; empty in a store that has none.
     """
 
     epoch: bytes
@@ -83,6 +90,7 @@ class Scan:
     complete: bool
     present: Mapping[Key, Flags | None]
     vanished: Collection[Key] = ()
+    stamps: Mapping[Key, Stamp] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class Added:
     source: Key
     key: Key
     flags: Flags  # which of the flags it holds
+    stamp: Stamp | None = None  # which stands for these flags
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,14 @@ class Mailbox(ABC):
     @abstractmethod
     def scan(self, since: Mark | None) -> Scan:
         """Say what is there; with a mark that the store still understands, only what is different."""
+
+    def scan_known(self, since: Mark | None, known: Known) -> Scan:
+        """Say what is different since the mark, or else from what is known.
+
+        ``known`` gives the messages that this mailbox is known to have, with their stamps: None where it
+        is not known which flags they have now, so that they are to be told whatever they have.
+        """
+        return self.scan(since)
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         """Look again for messages that a scan did not find; return those that are certainly not there."""

@@ -49,6 +49,18 @@ class Keywords:
         self._courier = os.path.isdir(self._directory + _COURIER)
         self.by_message = _read_courier(self._directory + _COURIER) if self._courier else {}
 
+    @property
+    def in_names(self) -> bool:
+        """Whether names tell all flags, as Dovecot has it."""
+        return not self._courier
+
+    def meaning(self, letters: bytes) -> bytes:
+        """Return what the letters of keywords among the flags of a name mean, in a form to be compared."""
+        if not letters or max(letters) < _FIRST:  # as in most messages
+            return b""
+        names = " ".join(self.name(letters[i : i + 1]) for i in range(len(letters)))
+        return b"\0" + names.encode("utf-8", "surrogateescape")
+
     def name(self, letter: bytes) -> str:
         """Return what a letter in a file name stands for; empty if for no keyword."""
         names = self._list()

@@ -36,6 +36,7 @@ from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED,
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
+    Known,
     Mailbox,
     MailboxError,
     Mark,
@@ -45,6 +46,7 @@ from mswatch.mailsync.stores.contract import (
     NotRead,
     Scan,
     Seen,
+    Stamp,
     Store,
 )
 from mswatch.mailsync.stores.keywords import Keywords
@@ -313,6 +315,7 @@ class _MaildirMailbox(Mailbox):
         self._names = names
         self._place = place
         self._paths: dict[Key, bytes] | None = None  # as last listed
+        self._changed: dict[Key, bytes] = {}  # those of the last scan that told the different ones
         self._keywords = Keywords(directory)
 
     def scan(self, since: Mark | None) -> Scan:
@@ -329,10 +332,59 @@ class _MaildirMailbox(Mailbox):
             if found is None:
                 found = flags[info] = self._flags(info)
             present[key] = found
-        if self._keywords.by_message:
-            for key in self._keywords.by_message.keys() & present.keys():
-                present[key] |= self._keywords.by_message[key]
+        if self._keywords.in_names:
+            begin = len(self._cur)  # as long as that of new
+            stamps = {key: self._stamp(path[begin:], key) for key, path in paths.items()}
+            return Scan(b"", mark, True, present, (), stamps)
+        for key in self._keywords.by_message.keys() & present.keys():
+            present[key] |= self._keywords.by_message[key]
         return Scan(b"", mark, True, present)
+
+    def scan_known(self, since: Mark | None, known: Known) -> Scan:
+        mark = _mark(self._directory)
+        if mark is not None and mark == since:
+            return Scan(b"", mark, False, {})
+        self._keywords.read()
+        if not self._keywords.in_names:
+            return self.scan(None)
+        return self._scan_names(mark, known()) or self.scan(None)
+
+    def _scan_names(self, mark: Mark | None, known: Mapping[Key, Stamp | None]) -> Scan | None:
+        """Tell which names are different from the known ones; None where keys are not unique, or files move.
+
+        What is done for each message is done by the interpreter's own sets.
+        """
+        by_name = {key + stamp: key for key, stamp in known.items() if stamp is not None}
+        clashing = {key.partition(b",")[0] for key in known if b"," in key}
+        listed = {self._new: set(_listed(self._new)), self._cur: set(os.listdir(self._cur))}
+        names = set().union(*listed.values())
+        paths: dict[Key, bytes] = {}
+        for directory, found in listed.items():
+            for name in found - by_name.keys():
+                if name[0] != 46:
+                    key = key_of(name)
+                    stamp = known.get(key)
+                    if key in paths or key in clashing or (stamp is not None and key + stamp in names):
+                        return None
+                    paths[key] = directory + name
+        vanished = {by_name[name] for name in by_name.keys() - names}
+        vanished.update(key for key, stamp in known.items() if stamp is None)
+        if clashing and any(key.partition(b",")[0] in clashing for key in vanished):
+            return None
+        present, stamps = {}, {}
+        begin = len(self._cur)
+        for key, path in paths.items():
+            stamp = self._stamp(path[begin:], key)
+            if stamp != known.get(key):  # the same where keywords are part of it
+                present[key] = self._flags(path.partition(b":")[2])
+                stamps[key] = stamp
+        self._changed = paths
+        return Scan(b"", mark, False, present, vanished - paths.keys(), stamps)
+
+    def _stamp(self, name: bytes, key: Key) -> Stamp:
+        """Return what follows the key in a name, and what the letters of keywords in it mean at present."""
+        keywords = self._keywords.meaning(name.partition(b":2,")[2])
+        return name[len(key) :] + keywords
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         missing = set(keys)
@@ -406,7 +458,7 @@ class _MaildirMailbox(Mailbox):
                 if size_limit is not None and status.st_size > size_limit:
                     yield NotRead(key, f"{status.st_size} bytes are more than the limit", lasting=True)
                     continue
-                path = self._paths[key] if self._paths else b""
+                path = (self._changed if self._paths is None else self._paths).get(key, b"")
                 flags = self._flags(path.partition(b":")[2]) | self._keywords.by_message.get(key, NONE)
                 yield Message(key, flags, status.st_mtime_ns, status.st_size, chunks(fd, status.st_size))
             finally:
@@ -418,6 +470,9 @@ class _MaildirMailbox(Mailbox):
 
     def _where_it_is(self, key: Key, act: Callable[[bytes], int | NotRead | None]) -> int | NotRead | None:
         """Do something with a message's file, finding it again if it was renamed; None if it is gone."""
+        if self._paths is None and key in self._changed:
+            with contextlib.suppress(FileNotFoundError):
+                return act(self._changed[key])
         paths = self._paths if self._paths is not None else self._list()
         path: bytes | None = None
         for _ in range(FIND_AGAIN):
@@ -473,15 +528,18 @@ class _MaildirMailbox(Mailbox):
         if not written:
             return
         bring_to_disk_all([self._tmp + key for _, key, _ in written], self._tmp, few=FEW)
+        stamps: dict[Key, Stamp | None] = {}
         for _, key, flags in written:
             target = self._target(key, flags)
+            in_name = self._keywords.in_names
+            stamps[key] = self._stamp(target.rpartition(b"/")[2], key) if in_name else None
             os.rename(self._tmp + key, target)
             if self._paths is not None:
                 self._paths[key] = target
         bring_to_disk(self._new)
         bring_to_disk(self._cur)
         for message, key, flags in written:
-            yield Added(message.key, key, flags)
+            yield Added(message.key, key, flags, stamps[key])
 
     def _target(self, key: Key, flags: Flags) -> bytes:
         return self._cur + key + b":2," + self._letters(flags, b"") if flags else self._new + key
@@ -517,6 +575,7 @@ class _MaildirMailbox(Mailbox):
             os.rename(path, target)
             if self._paths is not None:
                 self._paths[key_of(name)] = target
+            self._changed.pop(key_of(name), None)
         return 0
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
@@ -543,6 +602,7 @@ class _MaildirMailbox(Mailbox):
 
     def close(self) -> None:
         self._paths = None
+        self._changed = {}
 
 
 def _seen(directory: bytes) -> Seen | None:
