@@ -69,6 +69,11 @@ def _parser() -> _Parser:
         action="store_true",
         help="what is missing was lost: bring it back from the other side",
     )
+    parser.add_argument(
+        "--dedupe",
+        action="store_true",
+        help="of messages in one mailbox that are equal byte for byte, leave one",
+    )
     parser.add_argument("-V", "--version", action="version", version=f"mailsync (mswatch) {__version__}")
     return parser
 
@@ -117,6 +122,8 @@ def _is_old(words: list[str]) -> bool:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.dedupe and options.undo_deletions:
+        raise UsageError("--dedupe and --undo-deletions exclude each other", "first the one, then the other")
     account, mailboxes = _account(options)
     if options.list is not None or options.diff is not None:
         return _look(options, account, mailboxes)
@@ -303,6 +310,7 @@ def engine_options(account: Account, options: argparse.Namespace) -> Options:
         largest_share=account.sync.largest_deletion,
         believe=options.accept_deletions,
         skip=account.sync.skip,
+        dedupe=options.dedupe,
     )
 
 
@@ -346,6 +354,10 @@ def _refused(refusal: Refusal, options: argparse.Namespace, account: Account) ->
     named = ["--config", options.config] if options.config is not None else [account.name]
     begin = ["mailsync", *named, *([refusal.mailbox] if refusal.mailbox is not None else [])]
     store = account.stores[0 if refusal.side == "near" else 1].name
+    if refusal.copies:
+        yield f"{where}{refusal.seen} (store {store}); none is removed"
+        yield f"  to remove them: {shlex.join([*begin, '--dedupe', '--accept-deletions'])}"
+        return
     yield f"{where}{refusal.seen} (store {store}); nothing is deleted on the other side"
     yield f"  if they were deleted on purpose: {shlex.join([*begin, '--accept-deletions'])}"
     yield f"  if they were lost, to bring them back: {shlex.join([*begin, '--undo-deletions'])}"

@@ -30,6 +30,8 @@ from mswatch.mailsync.stores.contract import (
 class DryStore(Store):
     """A store that is only looked at."""
 
+    changes = False
+
     def __init__(self, store: Store) -> None:
         self.name = store.name
         self.notes = store.notes

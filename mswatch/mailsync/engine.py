@@ -9,6 +9,7 @@ touches no message itself (``work`` does).  Its order is what matters here:
 4. Find out which messages were moved, and move their partners.
 5. Copy what is new and agree on flags, mailbox by mailbox.
 6. Only then remove, messages first, then mailboxes.
+7. If asked to, take away copies in one store, and begin anew for those mailboxes.
 
 A mailbox that fails is left for the next run, and others go on.  A store that cannot be reached, or not
 any more, ends the run.  Mailboxes that are new are looked at one by one when their turn comes, so that
@@ -23,7 +24,7 @@ from dataclasses import replace
 from functools import partial
 
 from mswatch.errors import TemporaryError, UnavailableError
-from mswatch.mailsync import mailboxes
+from mswatch.mailsync import copies, mailboxes
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Seen as SeenMessage
 from mswatch.mailsync.decide import SIDES, Side, other
@@ -61,6 +62,8 @@ class Engine:
             self._settle()
             if self._present():
                 self._sync(only)
+                if self._options.dedupe and not self._outcome.refused:
+                    self._remove_copies(only)
         finally:
             self._boxes.close()
             for store in self._stores.values():
@@ -356,6 +359,22 @@ class Engine:
         for work in known + fresh:
             if self._guarded(work, work.look) and self._guarded(work, work.bring_over):
                 work.finish()
+
+    def _remove_copies(self, only: Collection[str] | None) -> None:
+        """Leave one of equal messages in each mailbox, and have the other side follow."""
+        side = copies.where(self._options.rules)
+        if side is None:
+            self._outcome.notes.append("copies stay where they are: nothing may be deleted in either store")
+            return
+        listing, _ = self._list(only)
+        known, fresh = self._works(listing, None if only is None else set(only))
+        touched: set[str] = set()
+        for work in known + fresh:
+            if all(work.there.values()):
+                self._guarded(work, partial(work.remove_copies, side, touched))
+        self._boxes.close()
+        if touched and self._stores[side].changes:
+            self._sync(touched)
 
     def _remember(self) -> None:
         for side in SIDES:

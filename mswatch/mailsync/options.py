@@ -23,6 +23,7 @@ class Options:
         believe: Every deletion is meant, however many there are.
         only: Patterns of the mailboxes that are synced at all; none: all of them.
         skip: Patterns of those that are not.
+        dedupe: Of messages in a mailbox that are equal byte for byte, one stays.
         leaving: What becomes of mailboxes without messages.
     """
 
@@ -34,6 +35,7 @@ class Options:
     believe: bool = False
     only: tuple[Pattern, ...] = ()
     skip: tuple[Pattern, ...] = ()
+    dedupe: bool = False
     leaving: Leaving = "follow"
 
     def trash(self, side: Side) -> str:

@@ -31,6 +31,7 @@ class Refusal:
     side: Side
     mailbox: str | None
     seen: str
+    copies: bool = False  # of others, that were to be taken away
 
 
 @dataclass(frozen=True)

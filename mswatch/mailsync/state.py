@@ -262,6 +262,15 @@ class State:
                 found[number] = bytes(row[0])
         return found
 
+    def alike(self, mailbox: MailboxRow) -> list[tuple[Key, Key]]:
+        """Return the keys on both sides of messages whose header is that of others in the mailbox too."""
+        query = (
+            "SELECT near, far FROM message WHERE mailbox = ? AND near IS NOT NULL AND far IS NOT NULL"
+            " AND digest IN (SELECT digest FROM message WHERE mailbox = ? AND digest != x''"
+            " GROUP BY digest HAVING count(*) > 1) ORDER BY id"
+        )
+        return [(near, far) for near, far in self._database.execute(query, (mailbox.id, mailbox.id))]
+
     def add_rows(self, mailbox: MailboxRow, rows: Iterable[NewRow]) -> None:
         """Remember messages that both sides have."""
         self._database.executemany(

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import chain
 from typing import TypeVar
 
-from mswatch.mailsync import pairing
+from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Difference, RawRow, Seen, compare
+from mswatch.mailsync.copies import Held
 from mswatch.mailsync.decide import (
     SIDES,
     Action,
@@ -437,24 +439,62 @@ class Work:
             self._state.save_rows(rows, self.row)
 
     def _remove(self, side: Side, doomed: Sequence[Seen], trashes: set[str]) -> None:
-        trash = self._context.options.trash(side)
-        if trash and (self.name == trash or self.name.startswith(f"{trash}/")):
-            trash = ""
-        if doomed:
-            self._touched.add(side)
-        if doomed and trash:
-            self._context.boxes.store(side).make_mailbox(trash)
-            trashes.add(trash)
         for batch in _batches(doomed):
             numbers = {_key(seen.row, side): seen.row.id for seen in batch}
-            box = self._box(side)
-            gone = [key for key, _ in box.move(list(numbers), trash)] if trash else box.remove(list(numbers))
-            removed = []
-            for key in gone:
-                removed.append(numbers[key])
-                self._tell(TRASHED if trash else REMOVED, side, key)
+            removed = [numbers[key] for key in self._take_away(side, list(numbers), trashes)]
             with self._state.transaction():
                 self._state.drop_rows(removed)
+
+    def _take_away(self, side: Side, keys: Sequence[Key], trashes: set[str]) -> Iterator[Key]:
+        """Remove messages, or move them to the trash if there is one; give the keys that are gone."""
+        trash = self._context.options.trash(side)
+        if self.name == trash or self.name.startswith(f"{trash}/"):
+            trash = ""
+        self._touched.add(side)
+        if trash:
+            self._context.boxes.store(side).make_mailbox(trash)
+            trashes.add(trash)
+        box = self._box(side)
+        for key in [key for key, _ in box.move(keys, trash)] if trash else box.remove(keys):
+            self._tell(TRASHED if trash else REMOVED, side, key)
+            yield key
+
+    def remove_copies(self, side: Side, touched: set[str]) -> None:
+        """Leave one of messages that are equal on both sides; add what has to be synced after that."""
+        pairs = self._state.alike(self.row)
+        if side == "far":
+            pairs = [(far, near) for near, far in pairs]
+        here = self._held(side, [key for key, _ in pairs])
+        there = self._held(other(side), [key for _, key in pairs])
+        found = copies.equals(pairs, here, there)
+        doomed = [key for each in found for key in each.go]
+        if not doomed:
+            return
+        had = self._state.count(self.row)
+        refusal = judge_mailbox(side, self.name, had, len(doomed), self._context.options.largest_share)
+        if refusal is not None and not self._context.options.believe:
+            seen = f"{len(doomed)} of {had} messages are copies of others"
+            self._context.outcome.refused.append(replace(refusal, seen=seen, copies=True))
+            return
+        touched.add(self.name)
+        wanted = {each.stays: each.flags for each in found if each.flags != here[each.stays].flags}
+        may = self._rules.of(side)
+        if not may.expunge:
+            wanted |= {key: here[key].flags | {DELETED} for key in doomed}
+        for key, flags in self._box(side).set_flags(wanted) if wanted and may.flags else ():
+            self._tell(MARKED if DELETED in flags else FLAGGED, side, key, " ".join(sorted(flags)))
+        for batch in _batches(doomed) if may.expunge else ():
+            list(self._take_away(side, batch, touched))
+
+    def _held(self, side: Side, keys: Sequence[Key]) -> dict[Key, Held]:
+        found = {}
+        for each in self._box(side).read(keys) if keys else ():
+            if isinstance(each, Message):
+                digest = blake2b(digest_size=pairing.DIGEST_BYTES)
+                for chunk in each.chunks:
+                    digest.update(chunk)
+                found[each.key] = Held(each.flags, digest.digest())
+        return found
 
     # Remembering
 

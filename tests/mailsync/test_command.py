@@ -16,6 +16,7 @@ from mswatch.mailsync import settled
 from mswatch.mailsync.decide import SIDES
 from tests.mailsync.test_maildir import LONG_AGO_NS, make_old
 from tests.mailsync.worlds import World
+from tests.mailsync.worlds import body as mail
 from tests.servers.waiting import DEADLINE_S, read_line
 
 ACCOUNT = """
@@ -332,3 +333,22 @@ def test_list_and_diff(home: Home) -> None:
     assert home.mailsync("--list", "far", "work")[0] == "INBOX\n"
     _, err = home.mailsync("--list", "middle", "work", status=EXIT_USAGE)
     assert "it has near and far" in err
+
+
+def test_copies_are_taken_away_when_asked(home: Home) -> None:
+    """A dry run names the copies and leaves them; a refusal says how to go on."""
+    home.mailsync("work")
+    home.world.put("near", "INBOX", "again", data=mail("m1"))
+    home.mailsync("work")
+    before = home.files()
+    assert home.mailsync("--dedupe", "--dry-run", "work")[0] == "would be: INBOX: 1 removed in near\n"
+    assert home.files() == before
+    assert home.mailsync("--dedupe", "work")[0] == "INBOX: 1 removed in near, 1 removed in far\n"
+    for number in range(30):
+        home.world.put("near", "INBOX", f"again{number}", data=mail("m1"))
+    _, err = home.mailsync("--dedupe", "work", status=EXIT_REFUSED)
+    assert "mailsync work INBOX --dedupe --accept-deletions" in err
+    home.mailsync("work", "INBOX", "--dedupe", "--accept-deletions")
+    assert home.world.contents("near") == home.world.contents("far")
+    assert sum(home.world.contents("near")["INBOX"].values()) == 3
+    home.mailsync("--dedupe", "--undo-deletions", "work", status=EXIT_USAGE)

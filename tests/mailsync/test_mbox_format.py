@@ -57,7 +57,7 @@ def test_messages_are_found(messages: list[bytes], at: list[int]) -> None:
         begins.append(len(file))
         quoted = b"".join(form.quoted([each]))
         file += (
-            form.from_line(1_700_000_000_000_000_000)
+            form.from_line(1_700_000_000_000_000_000, b"a")
             + quoted
             + (b"\n" if quoted.endswith(b"\n") else b"\n\n")
         )
@@ -135,12 +135,12 @@ def test_dates(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
     try:
         for seconds in (0, 1, 1_700_000_000, 1_750_000_000, 253_000_000_000):
-            assert form.date_of(form.from_line(seconds * 10**9)) == seconds * 10**9
+            assert form.date_of(form.from_line(seconds * 10**9, b"a")) == seconds * 10**9
         assert form.date_of(b"From a Thu Jan  1 01:00:00 1970 +0100") == 0
         assert form.date_of(b"From a Thu Jan  1 00:00:01 GMT 1970") == 10**9
         assert form.date_of(b"From a Thu Feb 99 00:00:01 GMT 1970") == 0
-        assert form.from_line(-5) == form.from_line(0)
-        assert form.is_from_line(form.from_line(10**30))
+        assert form.from_line(-5, b"a") == form.from_line(0, b"a")
+        assert form.is_from_line(form.from_line(10**30, b"a"))
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -211,6 +211,7 @@ class Store(ABC):
     """A set of mailboxes."""
 
     name: str  # for messages
+    changes: bool = True  # False: what is done is only told
     notes: list[str]  # what a person should know of and nothing can be done about, one line each
 
     @abstractmethod

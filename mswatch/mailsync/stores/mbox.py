@@ -1,9 +1,9 @@
 """mbox files as a store: a directory of them, at any depth, or a single one.
 
-The key of a message is a digest of its first line (``From SENDER DATE``) and of its bytes, and among
-messages that are alike a count: there is nothing else in an mbox that all programs leave alone.  So when one
-of several equal messages goes, the others count anew; the engine takes that for what it is, copies of one
-message.
+The key of a message is a digest of its first line (``From SENDER DATE``) and of its bytes: nothing else in
+an mbox is left alone by all programs.  A message that we add gets a sender that no other one has.  Messages
+that are alike even in this line (somebody joined files) are counted; when one of them goes the others count
+anew, and the engine takes that for what it is, copies of one message.
 
 Locks are short (``file_lock``): a message is taken out of a file into memory, or into a file of its own if it
 is large, before the other store gets it.  Since others may write in between, whatever was found once is
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, NamedTuple
 
 from mswatch.errors import UnavailableError
@@ -694,7 +695,8 @@ def _spool(spool: Spool, message: Message, flags: Flags) -> str:
         spool.cut(begin)
         return f"a header of more than {form_of.HEADER_LIMIT} bytes: this is no message"
     header = form_of.with_flags(form_of.into_file(text), flags, is_new=True)
-    spool.write(form_of.from_line(message.date_ns))
+    sender = b"mailsync-" + token_hex(6).encode()  # another one for each message, so that its key stays
+    spool.write(form_of.from_line(message.date_ns, sender))
     for chunk in form_of.quoted(chain((header + rest,), chunks)):
         spool.write(chunk)
     spool.write(_message_end(spool))

@@ -97,10 +97,10 @@ def date_of(from_line: bytes) -> int:
         return 0
 
 
-def from_line(date_ns: int) -> bytes:
+def from_line(date_ns: int, sender: bytes) -> bytes:
     """Return the line that begins a message received then."""
     seconds = min(max(date_ns // 10**9, 0), 253_000_000_000)  # years of four digits
-    return b"From MAILER-DAEMON " + time.asctime(time.localtime(seconds)).encode() + b"\n"
+    return b"From %b %b\n" % (sender, time.asctime(time.localtime(seconds)).encode())
 
 
 def starts(chunks: Iterable[bytes]) -> Iterator[int]:
