@@ -6,12 +6,9 @@ its exit statuses are today's.
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,32 +24,26 @@ from mswatch.errors import (
     UnavailableError,
     UsageError,
 )
-from mswatch.imap.secret import Secret
-from mswatch.imap_session.settings import Login, Server
 from mswatch.instances import escape
-from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
+from mswatch.mailsync.decide import SIDES, Permissions, Rules
 from mswatch.mailsync.dry import DryStore
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.state import State
-from mswatch.mailsync.stores.contract import MailboxError, Store
+from mswatch.mailsync.stores.contract import MailboxError
 from mswatch.mailsync_state import remembering
 from mswatch.names import show
 from mswatch.oldmailsync import looking, options, rc, report, takeover
-from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.msinfo import Memory
-from mswatch.oldmailsync.names import INBOX, BadNameError, Spec, parse_spec, split
+from mswatch.oldmailsync.opening import Opened, Opener
 from mswatch.oldmailsync.options import OldOptions
 from mswatch.oldmailsync.rc import Channel, OldConfiguration, OldStore
 from mswatch.oldmailsync.recorder import Recorder
 from mswatch.oldmailsync.report import Style
-from mswatch.oldmailsync.selected import SelectedStore
-from mswatch.oldmailsync.selection import selection
 
 if TYPE_CHECKING:  # what only a server needs
-    from mswatch.imap_session.session import Session
-    from mswatch.mailsync.stores.imap import ImapStore
+    pass
 
 NO_DELETION = Permissions(delete=False, expunge=False)
 
@@ -86,15 +77,6 @@ def run(words: list[str], environment: Mapping[str, str]) -> int:
     return _Run(asked, rc.read(read_old_text(file), file), environment).run()
 
 
-@dataclass(frozen=True)
-class _Where:
-    """A store of this run, with what has to be known to reach it."""
-
-    old: OldStore
-    spec: Spec | None
-    store: SelectedStore
-
-
 class _Run:
     """One call."""
 
@@ -102,7 +84,8 @@ class _Run:
         self._asked = asked
         self._found = found
         self._environment = environment
-        self._home = paths.home(environment)
+        is_sync = len(asked.names) == 1 and not asked.simulate
+        self._opener = Opener(found.source, environment, not is_sync, _print, _warn)
 
     def run(self) -> int:
         """Find out which of three things is meant, and do it."""
@@ -125,138 +108,66 @@ class _Run:
             "name a channel, a store, or a channel and one of its stores",
         )
 
-    # The stores
-
-    def _where(self, old: OldStore, hidden: str = "") -> _Where:
-        self._check_privacy(old.password is not None)
-        places_ = self._places(hidden)
-        try:
-            spec = parse_spec(split(old.server)[0] or old.server) if old.server else None
-            if spec is None:
-                chosen = selection(old)
-                return _Where(old, None, SelectedStore(LocalStore(old.name, chosen, places_), lambda: chosen))
-        except BadNameError as error:
-            raise self._bad(old.line, f'store "{show(old.name)}": {error}') from None
-        store = self._imap_store(old.name, spec, old.password)
-        there, mailbox = split(hidden)
-        is_there = bool(there) and parse_spec(there).host == spec.host
-        return _Where(
-            old,
-            spec,
-            SelectedStore(store, lambda: selection(old, store.form, mailbox if is_there else "")),
-        )
-
-    def _bad(self, line: int, problem: str) -> ConfigError:
-        return ConfigError([f"{show(str(self._found.source))}:{line}: {problem}"])
-
-    def _places(self, hidden: str) -> Places:
-        found = places(self._home, self._environment, paths.journals(self._environment))
-        is_sync = len(self._asked.names) == 1 and not self._asked.simulate
-        found = replace(found, looks_only=not is_sync)
-        if hidden and not split(hidden)[0]:
-            found = replace(found, hidden=frozenset({found.path(hidden)}))
-        return found
-
-    def _check_privacy(self, needed: bool) -> None:
-        """Refuse a file with passwords that others may read."""
-        status = self._found.source.stat()
-        if needed and (
-            status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or status.st_uid not in (0, os.getuid())
-        ):
-            file = show(str(self._found.source))
-            raise ConfigError([f"{file}: others may read the passwords in it"], f"chmod 600 {file}")
-
-    def _imap_store(self, name: str, spec: Spec, password: Secret | None) -> ImapStore:
-        from mswatch.imap_session.login import log_in
-        from mswatch.mailsync.stores.imap import ImapStore
-
-        server = Server(spec.host, spec.port, spec.security, is_checked=spec.is_checked)
-        mechanisms = ("SCRAM-SHA-256", "SCRAM-SHA-1") if spec.is_secure else ()
-        user = spec.user or self._environment.get("LOGNAME", "")
-        login = Login(user, given=password, asks=password is None, mechanisms=mechanisms)
-        if not spec.is_checked:
-            _warn(
-                f"store {show(name)}: the certificate of {show(spec.host)} is not checked (/novalidate-cert)"
-            )
-
-        def log_in_and_tell() -> Session:
-            _print(f"Authorizing against {{{show(spec.host)}/imap}}\n")
-            return log_in(server, login)
-
-        return ImapStore(name, log_in_and_tell, is_whole=True)
-
     # Synchronizing
 
     def _sync(self, channel: Channel) -> int:
-        where = {
-            side: self._where(old, channel.msinfo) for side, old in zip(SIDES, channel.stores, strict=True)
-        }
+        opened = self._opener.of_channel(channel)
         if self._asked.simulate:
             _print("Only simulating\n")
         first, second = (show(old.name) for old in channel.stores)
         _print(f'Synchronizing stores "{first}" <-> "{second}"...\n')
         recorder = Recorder(self._asked.method, messages=self._asked.messages)
-        with self._state(channel, dry=self._asked.simulate) as (state, note):
-            if (
-                not note
-            ):  # otherwise there were runs before, with other stores or with a state that was damaged
-                self._take_over(channel, where, state)
-            near, far = (self._prepared(where[side].store, side, recorder) for side in SIDES)
-            outcome = Engine(near, far, state, self._engine_options(channel, where), recorder).run()
+        with self._state(channel, opened, dry=self._asked.simulate) as (state, note):
+            if not note:  # others or damaged: there were runs before, and msinfo is too old
+                self._take_over(channel, opened, state)
+            near, far = (
+                recorder.around(DryStore(each.store) if self._asked.simulate else each.store, side)
+                for side, each in zip(SIDES, opened, strict=True)
+            )
+            outcome = Engine(near, far, state, self._engine_options(channel, opened), recorder).run()
             rows = state.mailboxes()
             for name in {*recorder.listed["near"], *recorder.listed["far"]}:
                 recorder.box(name).remembered = state.count(rows[name]) if name in rows else 0
             if not outcome.refused:
                 takeover.finish(state)
             outcome.notes += [note] if note else []
-        self._tell(channel, where, recorder, outcome)
+        self._tell(channel, opened, recorder, outcome)
         if outcome.refused:
             return EXIT_REFUSED
         return EXIT_PARTIAL if outcome.failed or outcome.problems else 0
 
-    def _prepared(self, store: Store, side: Side, recorder: Recorder) -> Store:
-        return recorder.around(DryStore(store) if self._asked.simulate else store, side)
-
-    def _engine_options(self, channel: Channel, where: Mapping[Side, _Where]) -> Options:
+    def _engine_options(self, channel: Channel, opened: tuple[Opened, Opened]) -> Options:
         asked = self._asked
         usual = Permissions() if asked.delete else NO_DELETION
-        permissions = {}
-        for side in SIDES:
-            spec = where[side].spec
-            permissions[side] = READ_ONLY if spec is not None and spec.is_read_only else usual
-        rules = Rules(
-            permissions["near"],
-            permissions["far"],
-            restore=asked.undo_deletions,
-            copy_deleted=asked.copy_deleted,
-        )
+        near, far = (each.permissions(usual) for each in opened)
         return Options(
-            rules=rules,
+            rules=Rules(near, far, restore=asked.undo_deletions, copy_deleted=asked.copy_deleted),
             size_limit=channel.size_limit,
             believe=asked.accept_deletions,
             leaving="clear" if asked.remove_empty else "keep",
         )
 
     @contextmanager
-    def _state(self, channel: Channel, *, dry: bool) -> Iterator[tuple[State, str]]:
+    def _state(
+        self, channel: Channel, opened: tuple[Opened, Opened], *, dry: bool
+    ) -> Iterator[tuple[State, str]]:
         """Give what is remembered of a channel: by its name and its msinfo, as it always was."""
         which = sha256(channel.msinfo.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        name = escape(channel.name).replace("/", r"\x2f")[:150]
-        pair = "\n".join(
-            f"{old.server} {old.ref} {old.pat} {old.prefix} {self._home}" for old in channel.stores
-        )
-        with remembering(f"{name}:{which}", pair, self._environment, dry=dry, tell=_warn) as found:
+        name = f"{escape(channel.name)[:150]}:{which}"
+        pair = "\n".join(each.place for each in opened)
+        with remembering(name, pair, self._environment, dry=dry, tell=_warn) as found:
             yield found
 
-    def _take_over(self, channel: Channel, where: Mapping[Side, _Where], state: State) -> None:
+    def _take_over(self, channel: Channel, opened: tuple[Opened, Opened], state: State) -> None:
         """Take over what the old program remembered, if there was no run of this one yet."""
         memory = self._read_msinfo(channel) if channel.msinfo and takeover.is_due(state) else None
         if memory is not None:
-            count = takeover.take_over({side: where[side].store for side in SIDES}, state, memory)
+            stores = {side: each.store for side, each in zip(SIDES, opened, strict=True)}
+            count = takeover.take_over(stores, state, memory)
             _warn(f"taken over from {show(channel.msinfo)}: {count} messages in {len(memory)} mailboxes")
 
     def _read_msinfo(self, channel: Channel) -> Memory | None:
-        store = self._msinfo(channel)
+        store = self._opener.msinfo(channel)
         try:
             return takeover.read_memory(store, channel.name)
         except (OSError, MswatchError) as error:
@@ -267,14 +178,8 @@ class _Run:
         finally:
             store.close()
 
-    def _msinfo(self, channel: Channel) -> Store:
-        """Return a store of the one mailbox that is msinfo."""
-        server, mailbox = split(channel.msinfo)
-        old = OldStore("msinfo", channel.line, server, pat=mailbox or INBOX, password=channel.password)
-        return self._where(old).store
-
     def _tell(
-        self, channel: Channel, where: Mapping[Side, _Where], recorder: Recorder, outcome: Outcome
+        self, channel: Channel, opened: tuple[Opened, Opened], recorder: Recorder, outcome: Outcome
     ) -> None:
         style = self._style(channel)
         for name in report.sync_order(recorder.listed["near"], recorder.listed["far"]):
@@ -287,7 +192,7 @@ class _Run:
                 _print("".join(report.sync_report(box, style)))
         for name, box in sorted(recorder.boxes.items()):
             if box.unmade:
-                full = [f"{each.old.server}{each.store.full(name)}" for each in where.values()]
+                full = [f"{each.old.server}{each.store.full(name)}" for each in opened]
                 _print(report.removal(name, full))
         for name, reason in outcome.failed.items():
             if name not in {*recorder.listed["near"], *recorder.listed["far"]}:
@@ -319,7 +224,7 @@ class _Run:
     # Looking
 
     def _list(self, old: OldStore) -> int:
-        where = self._where(old)
+        where = self._opener.store(old)
         _print(f'Listing store "{show(old.name)}"\n')
         style = Style((old.name, old.name), self._asked.messages, self._asked.ids)
         failed = False
@@ -347,10 +252,11 @@ class _Run:
                 f"it has {_listed([each.name for each in channel.stores])}",
             )
         side = SIDES[channel.stores.index(old)]
-        where = self._where(old, channel.msinfo)
+        opened = self._opener.of_channel(channel)
+        where = opened[SIDES.index(side)]
         shown = show(old.name)
         _print(f'Comparing store "{shown}" <-> "{shown}"...\n')
-        with self._state(channel, dry=True) as (state, _):
+        with self._state(channel, opened, dry=True) as (state, _):
             known = looking.remembered(state, side) or self._old_memory(channel)
         failed = False
         try:

@@ -212,15 +212,25 @@ def test_random_edits(tmp_path: Path, seed: int) -> None:
         assert (ours.contents("A"), ours.contents("B")) == (old.contents("A"), old.contents("B")), turn
         if turn == 2:
             ours = old.copy(tmp_path / "heir")
+        touched: set[str] = set()
         for box in chance.sample(boxes, 4):
-            _edit(chance, old, ours, box, boxes, names)
+            touched.add(_edit(chance, old, ours, box, boxes, names, touched))
 
 
 def _edit(
-    chance: random.Random, old: Home, ours: Home, box: str, boxes: list[str], names: Iterator[int]
-) -> None:
-    """Do the same to a mailbox of both homes: add a message, remove one, or move it."""
-    there = [name for name in old.contents(box[0])[box[2:]] if name in ours.contents(box[0])[box[2:]]]
+    chance: random.Random,
+    old: Home,
+    ours: Home,
+    box: str,
+    boxes: list[str],
+    names: Iterator[int],
+    touched: set[str],
+) -> str:
+    """Do the same to a mailbox of both homes: add a message, remove one, or move it; return which.
+
+    One that was moved is left alone for this turn: what is away and comes back is another one for ours.
+    """
+    there = sorted({*old.contents(box[0])[box[2:]]} & {*ours.contents(box[0])[box[2:]]} - touched)
     act = chance.choice(("add", "remove", "move")) if there else "add"
     name = f"m{next(names)}" if act == "add" else chance.choice(there)
     target = (
@@ -232,6 +242,7 @@ def _edit(
         if act != "remove":
             with (home.directory / target).open("a") as file:
                 file.write(Mail(name).text())
+    return name
 
 
 def test_mh_folders(tmp_path: Path) -> None:
