@@ -1,0 +1,194 @@
+"""Measures ``mailsync`` on an IMAP account beside mbsync, offlineimap and interimap.
+
+    python3 -m tests.bench.imap_peers [--messages N] [--boxes N] [--trips MS...]
+
+Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
+an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
+seconds, and for ours the ratio to the best of the others; and how many round trips each took, from the
+difference that the way makes.  interimap is measured where ``tests/servers/unpack`` has unpacked it; it has
+its own Dovecot for the near side, whose time counts.  mbsync has its FSync, as by default; ours syncs too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.imap_session.conftest import password_file
+from tests.servers import mbsync, offlineimap
+from tests.servers.distance import distant
+from tests.servers.dovecot import Dovecot, ImapAccount, running_dovecot
+from tests.servers.maildir import MaildirStore, deliver, make_message, messages, set_flags
+from tests.servers.unpacked import ROOT
+
+AGAIN = 3
+LINE = b"0123456789abcdef" * 4 + b"\n"
+Start = Callable[[Path, ImapAccount, Dovecot], "Program"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that is set up: how it is called, and its own Maildir, if it has one."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    near: MaildirStore | None
+
+    def run(self) -> float:
+        """Run it to its end, which must be a good one, and return how long that took."""
+        began = time.monotonic()
+        ended = subprocess.run(self.argv, env={**os.environ, **self.environment}, capture_output=True)
+        took = time.monotonic() - began
+        if ended.returncode:
+            raise SystemExit(f"{self.argv[0]} failed: {ended.stderr.decode('utf-8', 'replace')[-2000:]}")
+        return took
+
+
+def ours(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+    """Set up mailsync."""
+    password = password_file(directory / "password", account.password)
+    file = directory / "work.toml"
+    near = MaildirStore(directory / "near", "nested")
+    file.write_text(
+        f"[store.near]\nmaildir = {json.dumps(str(near.root))}\nlayout = 'nested'\n"
+        f"[store.far]\nimap = '127.0.0.1:{account.port}'\nsecurity = 'plain'\nuser = '{account.user}'\n"
+        f"password_file = {json.dumps(str(password))}\n"
+    )
+    argv = (sys.executable, "-m", "mswatch.mailsync_entry", "--config", str(file), "--quiet")
+    return Program(argv, {"XDG_STATE_HOME": str(directory / "state")}, near)
+
+
+def by_mbsync(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+    """Set up mbsync."""
+    near = MaildirStore(directory / "near", "nested")
+    near.make()
+    path = mbsync.write_configuration(directory, near, account)
+    path.write_text(path.read_text().replace("FSync no", "FSync yes"))
+    return Program(mbsync.argv(path), {}, near)
+
+
+def by_offlineimap(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+    """Set up offlineimap."""
+    near = MaildirStore(directory / "near", "nested")
+    near.make()
+    return Program(offlineimap.argv(offlineimap.write_configuration(directory, near, account)), {}, near)
+
+
+def by_interimap(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+    """Set up interimap, with another user of the same Dovecot as its near side, by a tunnel."""
+    near = dovecot.account(f"{account.user}-near").store
+    near.make()
+    (directory / "interimap").mkdir(mode=0o700)
+    configuration = directory / "interimap/config"
+    configuration.write_text(
+        f"database = mail.db\n\n[local]\ntype = tunnel\n"
+        f"command = {shlex.join(dovecot.tunnel(f'{account.user}-near'))}\n\n"
+        f"[remote]\ntype = imap\nhost = 127.0.0.1\nport = {account.port}\nSTARTTLS = NO\n"
+        f"username = {account.user}\npassword = {account.password}\n"
+    )
+    configuration.chmod(0o600)
+    libraries = [str(path) for path in (ROOT / "usr/share/perl5", *ROOT.glob("usr/lib/*/perl5/5.*"))]
+    include = [word for path in libraries for word in ("-I", path)]
+    argv = ("perl", "-T", *include, str(ROOT / "usr/bin/interimap"), "--config", str(configuration))
+    homes = {"XDG_DATA_HOME": str(directory), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    return Program(argv, homes, near)
+
+
+PROGRAMS: dict[str, Start] = {"mailsync": ours, "mbsync": by_mbsync, "offlineimap": by_offlineimap}
+if (ROOT / "usr/bin/interimap").exists():
+    PROGRAMS["interimap"] = by_interimap
+
+
+def fill(store: MaildirStore, messages_in_inbox: int, boxes: int) -> None:
+    """Deliver what each account begins with: 20 kB on average in INBOX, and 50 small ones in each box."""
+    chance = random.Random(1)
+    inbox = store.make()
+    for _ in range(messages_in_inbox):
+        deliver(inbox, make_message() + LINE * chance.randrange(150, 460))
+    for number in range(boxes):
+        box = store.make(f"box{number:03}")
+        for _ in range(50):
+            deliver(box, make_message() + LINE * chance.randrange(10, 40))
+
+
+def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]]:
+    """Run a program through everything, one after the other."""
+    yield "first sync", program.run()
+    program.run()  # some look again at what has just changed
+    yield "nothing changed", statistics.median(program.run() for _ in range(AGAIN))
+    deliver(far.path())
+    yield "one new on the server", program.run()
+    if program.near is not None:
+        deliver(program.near.path())
+        yield "one new here", program.run()
+    program.run()
+    for path in messages(far.path())[:100]:
+        set_flags(path, "FS")
+    yield "100 flags on the server", program.run()
+
+
+def measure(dovecot: Dovecot, trip_s: float, source: MaildirStore) -> dict[str, dict[str, float]]:
+    """Return the seconds of each scenario, by program."""
+    found: dict[str, dict[str, float]] = {}
+    for name, start in PROGRAMS.items():
+        user = f"{name}-{trip_s * 1000:.0f}-{os.getpid()}-{id(source)}"
+        account = dovecot.account(user)
+        shutil.copytree(source.root, account.store.root)
+        with distant(dovecot.port, trip_s) as port, tempfile.TemporaryDirectory() as directory:
+            program = start(Path(directory), replace(account, port=port), dovecot)
+            for scenario, seconds in scenarios(program, account.store):
+                found.setdefault(scenario, {})[name] = seconds
+        shutil.rmtree(account.store.root)
+    return found
+
+
+def main() -> None:
+    """Print tables."""
+    parser = argparse.ArgumentParser(description="mailsync on IMAP beside others")
+    parser.add_argument("--messages", type=int, default=10_000, help="in the one large mailbox")
+    parser.add_argument("--boxes", type=int, default=200, help="of 50 messages each")
+    parser.add_argument("--trips", type=float, nargs="*", default=[0, 50], metavar="MS")
+    options = parser.parse_args()
+    with running_dovecot(more="log_path = /dev/null\n") as dovecot, tempfile.TemporaryDirectory() as base:
+        for count, boxes in ((options.messages, 0), (0, options.boxes)):
+            source = MaildirStore(Path(base, f"{count}-{boxes}"))
+            fill(source, count, boxes)
+            results = {}
+            for trip in options.trips:
+                results[trip] = measure(dovecot, trip / 1000, source)
+                print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
+                for scenario, times in results[trip].items():
+                    print(f"  {scenario:<24} {row(times)}")
+            if len(results) > 1:
+                print("  round trips, from the difference:")
+                near, far = min(results), max(results)
+                for scenario, times in results[far].items():
+                    trips = {
+                        n: (s - results[near][scenario][n]) * 1000 / (far - near) for n, s in times.items()
+                    }
+                    print(f"  {scenario:<24} " + ", ".join(f"{n} {count:.1f}" for n, count in trips.items()))
+    print(f"load average {os.getloadavg()[0]:.1f}")
+
+
+def row(times: dict[str, float]) -> str:
+    """Say the seconds of each program, and how ours compare to the best of the others."""
+    words = [f"{name} {seconds:.3f}" for name, seconds in times.items()]
+    best = min((seconds for name, seconds in times.items() if name != "mailsync"), default=None)
+    ratio = "" if best is None else f"; ours is {times['mailsync'] / best:.2f} of the best"
+    return ", ".join(words) + ratio
+
+
+if __name__ == "__main__":
+    main()

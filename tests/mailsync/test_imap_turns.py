@@ -1,0 +1,136 @@
+"""How often a whole run waits for the server: one number for each kind of change, and not one more.
+
+A turn is a round trip: we wait after having spoken.  The first two are the greeting, which here is also the
+login, and getting acquainted; the third lists all mailboxes with their marks.  TCP, TLS and logging in come
+on top with a server that is far away (``tests/imap_session/test_login.py`` holds theirs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.session import Session
+from mswatch.imap_session.settings import Login, Server
+from mswatch.mailsync.decide import Side
+from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.imap import ImapStore
+from tests.mailsync.test_imap_worlds import ImapWorld, build_with, world_class
+from tests.mailsync.worlds import World, body
+from tests.servers.dovecot import Dovecot
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+BOXES = 20
+IN_STEP = "".join(f"box{n}/a{n} x x x -> x\nbox{n}/b{n} x x x -> x\n" for n in range(BOXES))
+ASIDE = 3  # until the mailboxes are listed
+
+
+def new_there(world: World) -> None:
+    """Three messages arrive in one mailbox of the server."""
+    for number in range(3):
+        world.put("far", "box3", f"new{number}", data=body(f"new{number}"))
+
+
+def new_here(world: World) -> None:
+    """The same here."""
+    for number in range(3):
+        world.put("near", "box3", f"new{number}", data=body(f"new{number}"))
+
+
+def flags_there(world: World) -> None:
+    """Two messages of a mailbox are read and flagged on the server."""
+    world.set("far", "box3", "a3", "S")
+    world.set("far", "box3", "b3", "F")
+
+
+def flags_here(world: World) -> None:
+    """The same here."""
+    world.set("near", "box3", "a3", "S")
+    world.set("near", "box3", "b3", "F")
+
+
+def deleted_here(world: World) -> None:
+    """A message is deleted here."""
+    world.find("near", "box3", "a3").unlink()
+
+
+def deleted_there(world: World) -> None:
+    """The same on the server."""
+    world.find("far", "box3", "a3").unlink()
+
+
+def moved_here(world: World) -> None:
+    """A message is moved here."""
+    path = world.find("near", "box3", "a3")
+    path.rename(world.make("near", "box4") / "cur" / path.name)
+
+
+def a_box_there(world: World) -> None:
+    """A mailbox with two messages is new on the server."""
+    for number in range(2):
+        world.put("far", "later", f"late{number}", data=body(f"late{number}"))
+
+
+CHANGES: list[tuple[Callable[[World], None] | None, int]] = [
+    (None, 0),
+    (new_there, 2),  # what is different; the messages
+    (new_here, 2),  # opened; the upload
+    (flags_there, 1),
+    (flags_here, 2),  # opened; the flags set and asked for
+    (deleted_here, 3),  # opened; removed; looked for
+    (deleted_there, 2),  # what is different; whether it is gone for certain
+    (moved_here, 4),  # opened; looked for; moved; looked for
+    (a_box_there, 2),  # opened, with all flags; the messages
+]
+
+
+class Counted(ImapWorld):
+    """A world that keeps its sessions, for what they counted."""
+
+    sessions: list[Session]
+
+    def store(self, side: Side) -> Store:
+        if side == "near":
+            return super().store(side)
+        root = self.path(side)
+        location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
+        server = Server(tunnel=self.dovecot.tunnel("world", location))
+
+        def kept() -> Session:
+            self.sessions.append(log_in(server, Login()))
+            return self.sessions[-1]
+
+        return ImapStore(side, kept)
+
+
+@pytest.mark.parametrize(("change", "turns"), CHANGES, ids=lambda value: getattr(value, "__name__", value))
+def test_a_run(change: Callable[[World], None] | None, turns: int, tmp_path: Path, dovecot: Dovecot) -> None:
+    """A run costs as many round trips as it has questions that need each other's answers."""
+    build_with(world_class(dovecot, "far"), tmp_path / "world", IN_STEP).sync()
+    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path / "world")
+    world.sync()
+    if change is not None:
+        change(world)
+    world.sessions.clear()
+    outcome, listening = world.sync()
+    assert not outcome.failed
+    assert bool(listening.told) == (change is not None)
+    assert sum(session.turns for session in world.sessions) == ASIDE + turns
+
+
+def test_a_first_run(tmp_path: Path, dovecot: Dovecot) -> None:
+    """A first sync costs one round trip for each mailbox, whatever is in it."""
+    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path)
+    for box in range(BOXES):
+        for number in range(3):
+            world.put("far", f"box{box:02}", f"m{number}", data=body(f"m{box}-{number}"))
+    world.make("near", "INBOX")
+    world.make("far", "INBOX")
+    outcome, listening = world.sync()
+    assert not outcome.failed
+    assert len(listening.told) == BOXES * 4
+    assert sum(session.turns for session in world.sessions) <= ASIDE + BOXES + 2
