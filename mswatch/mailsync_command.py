@@ -46,7 +46,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="mailsync", description="Bring the two mail stores of an account into step.", allow_abbrev=False
+        prog="mailsync",
+        description="Bring the two mail stores of an account into step.",
+        epilog="With -f FILE, or a channel or store of ~/.mailsync, this is the old program: see mailsync(1).",
+        allow_abbrev=False,
     )
     parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="the account, of which there is a file")
     parser.add_argument("mailboxes", nargs="*", metavar="MAILBOX", help="only these (default: all)")

@@ -144,6 +144,7 @@ class _Run:
             rules=Rules(near, far, restore=asked.undo_deletions, copy_deleted=asked.copy_deleted),
             size_limit=channel.size_limit,
             believe=asked.accept_deletions,
+            dedupe=asked.dedupe,
             leaving="clear" if asked.remove_empty else "keep",
         )
 
@@ -213,6 +214,10 @@ class _Run:
         store = channel.stores[SIDES.index(refusal.side)].name
         file = ["-f", self._asked.file] if self._asked.file is not None else []
         begin, end = ["mailsync"], [*file, channel.name]
+        if refusal.copies:
+            yield f"{where}{refusal.seen} (store {store}); none is removed"
+            yield f"  to remove them: {shlex.join([*begin, '--dedupe', '--accept-deletions', *end])}"
+            return
         yield f"{where}{refusal.seen} (store {store}); nothing is deleted on the other side"
         yield f"  if they were deleted on purpose: {shlex.join([*begin, '--accept-deletions', *end])}"
         yield f"  if they were lost, to bring them back: {shlex.join([*begin, '--undo-deletions', *end])}"

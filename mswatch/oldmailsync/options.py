@@ -29,6 +29,7 @@ usage: mailsync [OPTION]... CHANNEL          synchronize the two stores of a cha
   -cd           copy messages that are marked as deleted, too
   -t msgid|md5  what -M shows, and by what doubles are counted
   -v -vb -vw -vp -d -di -dc   accepted; what is worth a warning is always told
+  --dedupe                    of messages in a mailbox that are equal byte for byte, leave one
   --accept-deletions          what is missing was deleted, however much it is
   --undo-deletions            what is missing was lost: bring it back from the other side
 """
@@ -57,6 +58,7 @@ class OldOptions:
     method: Method = "msgid"
     accept_deletions: bool = False
     undo_deletions: bool = False
+    dedupe: bool = False
     help: bool = False
 
 
@@ -73,6 +75,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
 _LONG: Mapping[str, Mapping[str, Any]] = {
     "--accept-deletions": {"accept_deletions": True},
     "--undo-deletions": {"undo_deletions": True},
+    "--dedupe": {"dedupe": True},
     "--help": {"help": True},
 }
 
@@ -99,8 +102,8 @@ def parse(words: Sequence[str]) -> OldOptions:
             options = replace(options, **_FLAGS[word[1]])
         else:
             raise UsageError(f"no such option: {show(word)}", "see: mailsync --help")
-    if options.accept_deletions and options.undo_deletions:
-        raise UsageError("--accept-deletions and --undo-deletions exclude each other", "choose one")
+    if options.undo_deletions and (options.accept_deletions or options.dedupe):
+        raise UsageError("--undo-deletions excludes --accept-deletions and --dedupe", "choose one")
     return replace(options, names=tuple(rest))
 
 

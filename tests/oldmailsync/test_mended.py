@@ -223,6 +223,20 @@ def test_different_messages_with_one_id_are_two(home: Home) -> None:
     assert home.contents("A")["ids"] == home.contents("B")["ids"] == ["none", "nor", "other", "same"]
 
 
+def test_copies_are_removed_if_asked_for(home: Home) -> None:
+    """With --dedupe one of those stays that are equal byte for byte, also if there are many."""
+    home.write("A/same", *(["copy"] * 30), Mail("other", id="copy@example.org"))
+    home.new("ab")
+    home.new("ab")
+    assert len(home.contents("A")["same"]) == len(home.contents("B")["same"]) == 31
+    assert "29 duplicates" not in home.new("ab")[0]
+    assert "same: 30 duplicates, 1 currently at store a." in home.new("ab", "a")[0]
+    _, err = home.new("--dedupe", "ab", status=EXIT_REFUSED)
+    assert "mailsync --dedupe --accept-deletions ab" in err
+    home.new("--dedupe", "--accept-deletions", "ab")
+    assert home.contents("A")["same"] == home.contents("B")["same"] == ["copy", "other"]
+
+
 def test_what_is_no_mail_is_left_alone(home: Home) -> None:
     """Text files, directories, FIFOs and msinfo are no mailboxes, and nothing is made of them elsewhere."""
     (home.directory / "A/notes").write_text("To do:\nnothing\n")

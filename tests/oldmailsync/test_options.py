@@ -28,6 +28,7 @@ from mswatch.oldmailsync.options import OldOptions, is_meant, parse
         ("c -n", OldOptions(("c", "-n"))),
         ("--accept-deletions c", OldOptions(("c",), accept_deletions=True)),
         ("--undo-deletions c", OldOptions(("c",), undo_deletions=True)),
+        ("--dedupe c", OldOptions(("c",), dedupe=True)),
         ("-h", OldOptions(help=True)),
         ("", OldOptions()),
     ],
@@ -39,7 +40,7 @@ def test_parse(words: str, options: OldOptions) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["-f", "-t", "-t sha1 c", "-c c", "-x c", "-", "--dry-run c", "--accept-deletions --undo-deletions c"],
+    ["-f", "-t", "-t sha1 c", "-c c", "-x c", "-", "--dry-run c", "--undo-deletions --dedupe c"],
 )
 def test_wrong_words(words: str) -> None:
     """What the old program crashed at, or answered with its whole usage, is told in a line; "-" is a name."""
