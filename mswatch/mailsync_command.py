@@ -48,7 +48,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="mailsync",
         description="Bring the two mail stores of an account into step.",
-        epilog="With -f FILE, or a channel or store of ~/.mailsync, this is the old program: see mailsync(1).",
+        epilog="With -f FILE, or a channel or store of ~/.mailsync, it is the old program: see mailsync(1).",
         allow_abbrev=False,
     )
     parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="the account, of which there is a file")
