@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -223,6 +224,30 @@ def test_store_that_is_not_there(tmp_path: Path) -> None:
     missing.make()
     assert missing.open()
     assert missing.mailboxes() == {}
+
+
+def test_moving_to_another_file_system(store: MaildirStore, root: Path) -> None:
+    """A mailbox may be a link to another disk; a message gets there as it is, also at the second attempt."""
+    store.make_mailbox("box")
+    store.make_mailbox("Trash")
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert Path(elsewhere).stat().st_dev != root.stat().st_dev
+        shutil.move(root / ".Trash", elsewhere)
+        (root / ".Trash").symlink_to(Path(elsewhere, ".Trash"))
+        mailbox, data = store.open_mailbox("box"), body(size=100_000)
+        key = add(mailbox, data, frozenset({SEEN}))
+        before = next((root / ".box/cur").iterdir())
+        date_ns = before.stat().st_mtime_ns
+        shutil.copy2(before, root / ".Trash/cur")  # as far as a run got that was killed then
+        assert list(mailbox.move([key], "Trash")) == [(key, key)]
+        second = add(mailbox, data)
+        assert list(mailbox.move([second], "Trash")) == [(second, second)]
+
+        trash = store.open_mailbox("Trash")
+        assert bodies(trash, [key, second]) == {key: data, second: data}
+        assert (root / ".Trash/cur" / before.name).stat().st_mtime_ns == date_ns
+        assert not list((root / ".box").glob("[cn]*/*"))
+        assert not list((root / ".Trash/tmp").iterdir())
 
 
 def test_twins_are_told(store: MaildirStore, root: Path) -> None:

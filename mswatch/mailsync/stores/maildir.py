@@ -675,13 +675,35 @@ def _unlink(path: bytes) -> int:
 
 
 def _move(path: bytes, mailbox: bytes) -> int:
-    """Move a file into the same part of another mailbox; both are on one file system, or it is copied."""
+    """Move a file into the same part of another mailbox; to another file system it is copied."""
     part, name = path.split(b"/")[-2:]
     target = mailbox + b"/" + part + b"/" + name
-    if os.path.lexists(target):
-        raise MailboxError(f"{_shown(target)} is there already")
-    os.rename(path, target)
+    if os.path.lexists(target):  # from a run that was cut off between copying and removing, or a stranger
+        import filecmp  # seldom needed, like shutil
+
+        if not filecmp.cmp(path, target, shallow=False):
+            raise MailboxError(f"{_shown(target)} is there already")
+        os.unlink(path)
+        return 0
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _carry(path, mailbox + b"/tmp/" + name, target)
     return 0
+
+
+def _carry(path: bytes, on_the_way: bytes, target: bytes) -> None:
+    """Move a file to another file system; it is on the disk there before it is removed here."""
+    import shutil
+
+    _remove_quietly(os.unlink, on_the_way)
+    shutil.copy2(path, on_the_way)
+    bring_to_disk(on_the_way)
+    os.rename(on_the_way, target)
+    bring_to_disk(os.path.dirname(target))
+    os.unlink(path)
 
 
 def _shown(path: bytes) -> str:
