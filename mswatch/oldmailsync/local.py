@@ -149,8 +149,19 @@ class LocalStore(Store):
             seen = folders.get(inner) if format_ == "mh" else store.mailboxes([inner]).get(inner)
             if seen is not None:
                 self._formats[name] = format_
+                if name == INBOX:
+                    self._note_spool()
                 found[name] = Seen(mark=seen.mark)
         return found
+
+    def _note_spool(self) -> None:
+        """Tell of mail that the old library would have moved from the spool into ~/mbox."""
+        where = self._places
+        if where.inbox == where.home / "mbox" and where.spool.is_file() and where.spool.stat().st_size:
+            self.notes.append(
+                f"store {self.name}: INBOX is ~/mbox, and mail in {show(str(where.spool))} is not moved"
+                " there any more; have it delivered to ~/mbox, or move ~/mbox away"
+            )
 
     def _folders(self) -> Mapping[str, Seen]:
         """List the MH folders, all at once."""

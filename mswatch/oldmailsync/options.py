@@ -121,7 +121,7 @@ def _with_method(options: OldOptions, method: str) -> OldOptions:
     raise UsageError(f'-t: unknown method "{show(method)}"', "write msgid or md5")
 
 
-ONLY_OLD = ("-f", "-t", "-cd", "-D", "-m", "-M", "-s", "-d")  # what today's command line does not have
+ONLY_OLD = ("-f", "-t", "-D", "-m", "-M", "-s", "-d")  # what today's command line does not have
 
 
 def is_meant(words: Sequence[str], names: Collection[str], accounts: Collection[str]) -> bool:
@@ -155,8 +155,8 @@ def first_name(words: Sequence[str]) -> str | None:
 def begins_old(words: Sequence[str]) -> bool:
     """Tell whether one of the options is one that only the old form has."""
     for word in words:
-        if not word.startswith("-") or word == "--config" or word == "-c":
-            return False
-        if word.startswith(ONLY_OLD):
+        if word == "-cd" or word.startswith(ONLY_OLD):
             return True
+        if not word.startswith("-") or word.startswith(("--config", "-c")):
+            return False
     return False

@@ -248,6 +248,15 @@ def test_nothing_changed_costs_next_to_nothing(home: Home) -> None:
     assert home.mailsync("work")[0] == "INBOX: 1 copied in far\n"
 
 
+def test_an_old_name_is_noticed(home: Home) -> None:
+    """When ~/.mailsync comes to name what the account is called, that is told, although nothing changed."""
+    settle(home)
+    old = "store a { pat a/% } store work { pat b/% }"
+    (home.directory / ".mailsync").write_text(old)
+    _, err = home.mailsync("work", status=EXIT_USAGE)
+    assert "mailsync -f ~/.mailsync work" in err
+
+
 @pytest.mark.parametrize("what", ["flag", "mailbox", "configuration", "state", "unmounted", "keyword"])
 def test_any_change_is_noticed(home: Home, what: str) -> None:
     """Whatever a run depends on, changing it makes the next one look."""

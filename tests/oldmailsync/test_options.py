@@ -68,6 +68,8 @@ def test_wrong_words(words: str) -> None:
         ("-t md5 channel", True),
         ("-cd channel", True),
         ("-c file", False),
+        ("-cdemo.toml", False),
+        ("--config=file -m", False),
         ("--config file channel", False),
         ("--json channel", False),
         ("--accept-deletions channel", True),

@@ -115,7 +115,9 @@ def test_inbox(tmp_path: Path, there: str) -> None:
             (tmp_path / name).write_text(MBOX)
     where = places(tmp_path, {"MAIL": str(tmp_path / "spool")}, tmp_path / "journals")
     assert where.inbox == tmp_path / there
-    assert _names(_store(tmp_path, "inbox")) == ["INBOX"]
+    store = _store(tmp_path, "inbox")
+    assert _names(store) == ["INBOX"]
+    assert ["is not moved" in note for note in store.notes] == ([True] if there == "mbox" else [])
     assert _names(_store(tmp_path, "INBOX", "INBOX")) == [""]
 
 
