@@ -175,7 +175,7 @@ def test_what_other_programs_keep_in_headers(store: MboxStore, root: Path) -> No
     list(mailbox.set_flags({first: frozenset({DRAFT})}))
     assert "\nX-UID: 6\n" in (root / "box").read_text()
     list(mailbox.remove([first]))
-    assert (root / "box").read_text() == f"{FROM}X-IMAPbase: 1700000000 7 work\nSubject: b\n\ny\n\n"
+    assert (root / "box").read_text() == f"{FROM}X-IMAPbase: 1700000000 7 work $Junk\nSubject: b\n\ny\n\n"
     assert list(whole(mailbox).present) == [second]
 
 
@@ -418,3 +418,26 @@ def test_what_cannot_be_seen_is_not_taken_for_removed(tmp_path: Path, what: str)
     path.write_bytes(kept)
     assert world.sync()[0].failed == {}
     assert world.contents("near") == world.contents("far")
+
+
+def test_length_is_believed_where_it_is_true(store: MboxStore, root: Path) -> None:
+    """A message with a true Content-Length ends there, unquoted; a false one says nothing."""
+    text = "From a\n>From b\nFrom a@b Mon Nov  2 10:00:00 2026\n"
+    head = "Subject: a\nContent-Length: {}\n\n"
+    for length, count in ((len(text), 3), (len(text) + 2, 4), (7, 4), (10**9, 4)):
+        write(root / "box", "Subject: first\n\nx\n", head.format(length) + text, "Subject: last\n\ny\n")
+        mailbox = store.open_mailbox("box")
+        found = list(bodies(mailbox, list(whole(mailbox).present)).values())
+        assert len(found) == count, length
+        if count == 3:
+            assert found[1] == b"Subject: a\n\n" + text.encode()
+            store.make_mailbox("other")
+            key = list(whole(mailbox).present)[1]
+            list(mailbox.move([key], "other"))
+            other = store.open_mailbox("other")
+            assert bodies(other, [key]) == {key: found[1]}
+    (root / "box").write_text(FROM + head.format(len(text)) + text)
+    mailbox = store.open_mailbox("box")
+    assert len(whole(mailbox).present) == 1
+    add(mailbox, body())
+    assert len(whole(mailbox).present) == 2

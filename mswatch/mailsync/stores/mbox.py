@@ -23,15 +23,16 @@ import os
 import stat
 import tempfile
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, NamedTuple
 
 from mswatch.errors import UnavailableError
-from mswatch.mailsync.flags import Flags
+from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores import mbox_format as form_of
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -308,6 +309,7 @@ class _Entry(NamedTuple):
     header: int  # where its header begins
     end: int  # behind its last byte
     next: int  # where the next message begins, or the file ends
+    is_literal: bool = False  # its length says where it ends, and no line of it is quoted
 
 
 class _Index:
@@ -318,8 +320,16 @@ class _Index:
         self.mark = mark
         self.entries: list[_Entry] = []
         self.by_key: dict[Key, _Entry] = {}
-        self.is_empty = True  # there is not even c-client's own message
+        self.pseudo: _Entry | None = None  # c-client's own message
         self._counts: Counter[bytes] = Counter()
+
+    def all(self) -> list[_Entry]:
+        """Return everything in the file, c-client's own message too."""
+        return [*([self.pseudo] if self.pseudo else []), *self.entries]
+
+    def flags(self) -> Flags:
+        """Return all flags that any message has."""
+        return NONE.union(*{entry.flags for entry in self.entries})
 
     @classmethod
     def of(cls, fd: int, path: bytes) -> _Index:
@@ -338,27 +348,52 @@ class _Index:
             raise MailboxError(
                 f"{_shown(path)} does not begin with a message", "mend it, or leave it out by `skip`"
             )
-        for start, following in pairwise([*begins, end]):
-            self._take(fd, start, following)
+        place = 0
+        while place < len(begins):
+            following = self._take(fd, begins, place, end)
+            place = bisect_left(begins, following)
 
-    def _take(self, fd: int, start: int, following: int) -> None:
-        first = os.pread(fd, min(CHUNK, following - start), start)
-        line, newline, text = first.partition(b"\n")
+    def _take(self, fd: int, begins: Sequence[int], place: int, end_of_file: int) -> int:
+        """Take in a message; return where it ends."""
+        start = begins[place]
+        following = begins[place + 1] if place + 1 < len(begins) else end_of_file
+        line, newline, text = os.pread(fd, min(CHUNK, following - start), start).partition(b"\n")
         header = start + len(line) + len(newline)
+        raw, rest = form_of.split(text)
         tail = text if following - start <= CHUNK else os.pread(fd, 3, following - 3)
         end = max(header, following - form_of.end_of(tail))
-        raw = form_of.split(text)[0]
-        if self.is_empty and form_of.is_pseudo(raw):
-            self.is_empty = False
-            return
-        self.is_empty = False
+        by_length = self._end_by_length(fd, raw, header + len(raw), rest, begins, end_of_file)
+        if by_length is not None:
+            end, following = by_length
+        if not self.entries and form_of.is_pseudo(raw):
+            self.pseudo = _Entry(b"", NONE, 0, start, header, end, following)
+            return following
+        entry = _Entry(b"", form_of.flags_of(raw), 0, start, header, end, following, by_length is not None)
         sizes: list[int] = []
-        digest = form_of.digest(line, _counted(_carried(fd, header, end), sizes))
+        digest = form_of.digest(line, _counted(_carried(fd, entry), sizes))
         key = digest if not self._counts[digest] else b"%b-%d" % (digest, self._counts[digest] + 1)
         self._counts[digest] += 1
-        entry = _Entry(key, form_of.flags_of(raw), sum(sizes), start, header, end, following)
+        entry = entry._replace(key=key, size=sum(sizes))
         self.entries.append(entry)
         self.by_key[key] = entry
+        return following
+
+    @staticmethod
+    def _end_by_length(
+        fd: int, header: bytes, end_of_header: int, rest: bytes, begins: Sequence[int], end_of_file: int
+    ) -> tuple[int, int] | None:
+        """Return the end by Content-Length, and where the next message begins; None if that is not true."""
+        length = form_of.length_of(header)
+        if length is None or not rest:
+            return None
+        end = end_of_header + len(rest.partition(b"\n")[0]) + 1 + length
+        empty = form_of.end_of(b"\n" + os.pread(fd, 2, end).partition(b"\n")[0] + b"\n")
+        if end == end_of_file:
+            return end, end
+        following = end + empty
+        place = bisect_left(begins, following)
+        is_true = following == end_of_file or (place < len(begins) and begins[place] == following)
+        return (end, following) if is_true else None
 
 
 class _MboxMailbox(Mailbox):
@@ -433,7 +468,7 @@ class _MboxMailbox(Mailbox):
                 while left and size < GROUP:
                     entry = index.by_key.get(left.pop(0))
                     if entry is not None:
-                        header = form_of.split(_first(_carried(fd, entry.header, entry.end)))[0]
+                        header = form_of.split(_first(_carried(fd, entry)))[0]
                         size += len(header)
                         found.append((entry.key, header))
             yield from found
@@ -461,7 +496,7 @@ class _MboxMailbox(Mailbox):
 
     def _taken_out(self, fd: int, entry: _Entry) -> Message | NotRead:
         line = os.pread(fd, entry.header - entry.start, entry.start)
-        pieces = _carried(fd, entry.header, entry.end)
+        pieces = _carried(fd, entry)
         if entry.size > LARGE:
             os.makedirs(self._journals.directory, mode=0o700, exist_ok=True)
             file = tempfile.TemporaryFile(dir=self._journals.directory)  # noqa: SIM115 - closed when it was read
@@ -525,9 +560,14 @@ class _MboxMailbox(Mailbox):
             status = os.fstat(fd)
             if known:
                 index.entries[-1] = index.entries[-1]._replace(next=size + missing)
+            elif index.pseudo:
+                index.pseudo = index.pseudo._replace(next=size + missing)
             index.read(fd, self._path, size, status.st_size)
             index.signature, index.mark = _signature(status), None
-            return [entry.key for entry in index.entries[known:]]
+            added = index.entries[known:]
+            if any(form_of.keywords(flags) for flags in {entry.flags for entry in added}):
+                self._rewrite(fd, index, lambda entry, header: header, index.flags())
+            return [entry.key for entry in added]
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         with self._writing() as (fd, index):
@@ -541,30 +581,42 @@ class _MboxMailbox(Mailbox):
                 return form_of.with_flags(header, changed[entry.key]) if entry.key in changed else header
 
             if changed:
-                self._rewrite(fd, index, flagged)
+                self._rewrite(fd, index, flagged, index.flags().union(*changed.values()))
         yield from there.items()
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         doomed = set(keys)
         with self._writing() as (fd, index):
             if doomed & index.by_key.keys():
-                self._rewrite(fd, index, lambda entry, header: None if entry.key in doomed else header)
+                self._rewrite(
+                    fd, index, lambda entry, header: None if entry.key in doomed else header, index.flags()
+                )
         yield from keys
 
-    def _rewrite(self, fd: int, index: _Index, edit: Callable[[_Entry, bytes], bytes | None]) -> None:
-        """Write the file anew from the first message on whose header ``edit`` changes; None: it goes."""
+    def _rewrite(
+        self, fd: int, index: _Index, edit: Callable[[_Entry, bytes], bytes | None], flags: Flags
+    ) -> None:
+        """Write the file anew from the first message on whose header ``edit`` changes; None: it goes.
+
+        What the first message has to say about the whole file goes to the one that is the first then,
+        with the names of all keywords: c-client and Dovecot know no others.
+        """
         spool = self._journals.spool(self._path)
         at: int | None = None
-        base = b""  # what the first message had to say about the whole file
+        base: bytes | None = None
+        new_base: bytes | None = None
         try:
-            for entry in index.entries:
+            for entry in index.all():
                 first = os.pread(fd, min(CHUNK, entry.next - entry.header), entry.header)
                 header, rest = form_of.split(first)
-                new_header = edit(entry, header)
-                if new_header is None and entry is index.entries[0]:
+                new_header = header if entry is index.pseudo else edit(entry, header)
+                if base is None:
                     base = b"".join(each[0] for each in form_of.BASE.finditer(header))
-                if new_header is not None and base:
-                    new_header, base = base + new_header, b""
+                    new_base = form_of.with_keywords(base, flags, int(time.time()))
+                    if new_header is not None and new_base == base:
+                        new_base = None  # where it is already
+                if new_header is not None and new_base is not None:
+                    new_header, new_base = new_base + form_of.BASE.sub(b"", new_header), None
                 if at is None and new_header == header:
                     continue
                 at = entry.start if at is None else at
@@ -600,8 +652,10 @@ class _MboxMailbox(Mailbox):
                     first = os.pread(fd, min(CHUNK, entry.end - entry.header), entry.header)
                     header, rest = form_of.split(first)
                     line = os.pread(fd, entry.header - entry.start, entry.start)
-                    spool.write(line + form_of.with_flags(form_of.META.sub(b"", header), entry.flags) + rest)
-                    for chunk in _pieces(fd, entry.header + len(first), entry.end):
+                    spool.write(line)
+                    header = form_of.with_flags(form_of.META.sub(b"", header), entry.flags)
+                    pieces = chain((header + rest,), _pieces(fd, entry.header + len(first), entry.end))
+                    for chunk in form_of.quoted(pieces) if entry.is_literal else pieces:
                         spool.write(chunk)
                     spool.write(_message_end(spool))
             return list(zip(taken, self._append(spool) if taken else [], strict=True))
@@ -642,11 +696,12 @@ def _pieces(fd: int, begin: int, end: int) -> Iterator[bytes]:
         begin += len(data)
 
 
-def _carried(fd: int, header: int, end: int) -> Iterator[bytes]:
+def _carried(fd: int, entry: _Entry) -> Iterator[bytes]:
     """Read a message as it is carried elsewhere; the first piece holds the header."""
-    pieces = _pieces(fd, header, end)
+    pieces = _pieces(fd, entry.header, entry.end)
     text, rest = form_of.split(next(pieces, b""))
-    return form_of.unquoted(chain((form_of.from_file(text) + rest,), pieces))
+    whole = chain((form_of.from_file(text) + rest,), pieces)
+    return whole if entry.is_literal else form_of.unquoted(whole)
 
 
 def _has_no_end_of_header(fd: int, entry: _Entry) -> bool:

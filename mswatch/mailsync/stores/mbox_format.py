@@ -1,11 +1,13 @@
 r"""The bytes of an mbox: where messages begin, what programs keep in their headers, what is quoted.  Pure.
 
 A message begins with a line ``From SENDER DATE``, and whatever such a line looks like inside of a message
-must not look like it in the file.  Three things follow from that and from what programs write into headers:
+must not look like it in the file.  Four things follow from that and from what programs write into headers:
 
 * Only a line with a date that can be read begins a message, as c-client, mutt and Dovecot have it.  A file
-  whose first line is none is no mbox.  Content-Length is not heeded: whoever sends a message can write one,
-  and programs that edit a message leave it as it was.
+  whose first line is none is no mbox.
+* Dovecot and mutt quote nothing, and let Content-Length say where a message ends.  It is believed where
+  another message or the file's end follows there, as they do: whoever sends a message can write one, and
+  programs that edit a message leave it as it was.
 * Lines of a message that begin with ``From`` and a blank, after any number of ``>``, are written with one
   ``>`` more and read with one less ("mboxrd"), so that a message is carried byte for byte.
 * The fields in META belong to the file and not to the message: flags (Status, X-Status, X-Keywords), UIDs
@@ -52,6 +54,7 @@ _FLAGS = re.compile(rb"^(status|x-status|x-keywords)[ \t]*:([^\n]*\n(?:[ \t][^\n
 BASE = re.compile(rb"^(?:x-imap|x-imapbase)" + _FIELD_END, re.I | re.M)  # what the file as a whole has
 _TO_KEEP = re.compile(rb"^(?=(?:x-mailsync-)*" + _META_NAMES + rb"[ \t]*:)", re.I | re.M)
 _KEPT = re.compile(rb"^x-mailsync-(?=(?:x-mailsync-)*" + _META_NAMES + rb"[ \t]*:)", re.I | re.M)
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*([0-9]{1,15})[ \t]*\r?$", re.I | re.M)
 _LINES = re.compile(rb"^lines" + _FIELD_END, re.I | re.M)
 _EMPTY_LINE = re.compile(rb"^\r?\n", re.M)
 _PSEUDO = re.compile(
@@ -143,6 +146,12 @@ def split(first: bytes) -> tuple[bytes, bytes]:
     return (first[: match.start()], first[match.start() :]) if match else (first, b"")
 
 
+def length_of(header: bytes) -> int | None:
+    """Return what Content-Length says."""
+    match = _LENGTH.search(header)
+    return int(match[1]) if match else None
+
+
 def is_pseudo(header: bytes) -> bool:
     """Tell whether the first message of an mbox is c-client's own."""
     return _PSEUDO.search(header) is not None
@@ -172,11 +181,28 @@ def with_flags(header: bytes, flags: Flags, *, is_new: bool = False) -> bytes:
     if header and not header.endswith(b"\n"):
         header += b"\n"
     letters = b"".join(letter for letter, flag in _X_STATUS.items() if flag in flags)
-    keywords = sorted(flag for flag in flags if flag not in _SYSTEM)
+    words = keywords(flags)
     if flags or not is_new:
         header += b"Status: RO\n" if SEEN in flags else b"Status: O\n"
     header += b"X-Status: %b\n" % letters if letters else b""
-    return header + (b"X-Keywords: %b\n" % " ".join(keywords).encode() if keywords else b"")
+    return header + (b"X-Keywords: %b\n" % " ".join(words).encode() if words else b"")
+
+
+def keywords(flags: Flags) -> list[str]:
+    """Return those of the flags that have no letter."""
+    return sorted(flag for flag in flags if flag not in _SYSTEM)
+
+
+def with_keywords(base: bytes, flags: Flags, now: int) -> bytes:
+    """Return the field that names the keywords of a file, with the names of these; empty: none is needed.
+
+    Before them it has the UIDVALIDITY, which is the time (s) if there was none, and the last UID.
+    """
+    line = b" ".join(base.partition(b"\n")[0].split())
+    missing = [word for word in keywords(flags) if word.encode() not in base.split()]
+    if not missing:
+        return base
+    return (line or b"X-IMAPbase: %010d %010d" % (now, 0)) + b" " + " ".join(missing).encode() + b"\n"
 
 
 def into_file(header: bytes) -> bytes:
