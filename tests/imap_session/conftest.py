@@ -10,20 +10,24 @@ import pytest
 from mswatch.imap_session.settings import Login
 from tests.servers.dovecot import PASSWORD, Dovecot, running_dovecot
 
-SETTINGS = """\
-auth_mechanisms = plain login scram-sha-1 scram-sha-256 external
+# Who guesses passwords is made to wait; tests that are refused need not be.
+NO_PENALTY = """\
 auth_failure_delay = 0
-auth_ssl_username_from_cert = yes
 service anvil {
   unix_listener anvil-auth-penalty {
     mode = 0
   }
 }
-passdb {
+"""
+SETTINGS = f"""\
+{NO_PENALTY}
+auth_mechanisms = plain login scram-sha-1 scram-sha-256 external
+auth_ssl_username_from_cert = yes
+passdb {{
   driver = static
   mechanisms = external
   args = nopassword
-}
+}}
 """
 
 
