@@ -1,6 +1,6 @@
 """Measures ``mailsync`` on an IMAP account beside mbsync, offlineimap and interimap.
 
-    python3 -m tests.bench.imap_peers [--messages N] [--boxes N] [--trips MS...]
+    python3 -m tests.bench.imap_peers [--messages N] [--boxes N] [--trips MS...] [--programs NAME...]
 
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
@@ -139,15 +139,17 @@ def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]
     yield "100 flags on the server", program.run()
 
 
-def measure(dovecot: Dovecot, trip_s: float, source: MaildirStore) -> dict[str, dict[str, float]]:
+def measure(
+    dovecot: Dovecot, trip_s: float, source: MaildirStore, programs: list[str]
+) -> dict[str, dict[str, float]]:
     """Return the seconds of each scenario, by program."""
     found: dict[str, dict[str, float]] = {}
-    for name, start in PROGRAMS.items():
+    for name in programs:
         user = f"{name}-{trip_s * 1000:.0f}-{os.getpid()}-{id(source)}"
         account = dovecot.account(user)
         shutil.copytree(source.root, account.store.root)
         with distant(dovecot.port, trip_s) as port, tempfile.TemporaryDirectory() as directory:
-            program = start(Path(directory), replace(account, port=port), dovecot)
+            program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
             for scenario, seconds in scenarios(program, account.store):
                 found.setdefault(scenario, {})[name] = seconds
         shutil.rmtree(account.store.root)
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=10_000, help="in the one large mailbox")
     parser.add_argument("--boxes", type=int, default=200, help="of 50 messages each")
     parser.add_argument("--trips", type=float, nargs="*", default=[0, 50], metavar="MS")
+    parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
     options = parser.parse_args()
     with running_dovecot(more="log_path = /dev/null\n") as dovecot, tempfile.TemporaryDirectory() as base:
         for count, boxes in ((options.messages, 0), (0, options.boxes)):
@@ -167,7 +170,7 @@ def main() -> None:
             fill(source, count, boxes)
             results = {}
             for trip in options.trips:
-                results[trip] = measure(dovecot, trip / 1000, source)
+                results[trip] = measure(dovecot, trip / 1000, source, options.programs)
                 print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
                 for scenario, times in results[trip].items():
                     print(f"  {scenario:<24} {row(times)}")
