@@ -43,7 +43,6 @@ class BoxReport:
     unmade: list[Side] = field(default_factory=list)
     copied: Counter[Side] = field(default_factory=Counter)
     deleted: Counter[Side] = field(default_factory=Counter)
-    doubles: Counter[Side] = field(default_factory=Counter)
     remembered: int = 0  # messages that both sides have now
 
     @property
@@ -94,15 +93,7 @@ def sync_order(near: Sequence[str], far: Sequence[str]) -> list[str]:
 def sync_report(box: BoxReport, style: Style) -> Iterator[str]:
     """Give the text about a mailbox that was synced, in pieces."""
     name = show(box.name)
-    doubles = [(side, box.doubles[side]) for side in SIDES if box.doubles[side]]
-    if style.messages:
-        yield f"\n *** {name} ***\n\n"
-        for side, count in doubles:
-            yield f"{_count(count, 'duplicate')} for deletion in {style.store(side)}\n"
-    else:
-        yield f"{name}: "
-        for side, count in doubles:
-            yield f"{_count(count, 'duplicate')} in {style.store(side)}, "
+    yield f"\n *** {name} ***\n\n" if style.messages else f"{name}: "
     yield from _lines(box, style, deleted=False)
     yield "\n"
     for to in reversed(SIDES):
@@ -114,9 +105,8 @@ def sync_report(box: BoxReport, style: Style) -> Iterator[str]:
         yield "1 remains.\n" if box.remain == 1 else f"{box.remain} remain.\n"
     yield from _lines(box, style, deleted=True)
     for side in SIDES:
-        expunged = box.deleted[side] + box.doubles[side]
-        if expunged:
-            yield f"Expunged {_count(expunged, 'mail')} in store {style.store(side)}\n"
+        if box.deleted[side]:
+            yield f"Expunged {_count(box.deleted[side], 'mail')} in store {style.store(side)}\n"
 
 
 def _lines(box: BoxReport, style: Style, *, deleted: bool) -> Iterator[str]:

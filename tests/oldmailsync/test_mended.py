@@ -265,6 +265,25 @@ def test_msinfo_without_a_subject(home: Home) -> None:
     assert fresh.contents("B") == {"box": ["one"]}
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["../../evil\n<x@x>\n/etc/passwd\n<y@x>\n#mh/x\n<z@x>\n~root\n<w@x>\n", "\x01\x02<<>>\n<\n", "<" * 5000],
+)
+def test_msinfo_that_cannot_be(tmp_path: Path, body: str) -> None:
+    """Whatever msinfo says of mailboxes that cannot be, it leads nowhere and deletes nothing."""
+    home = Home(tmp_path / "home")
+    home.write("A/box", "one")
+    home.write("B/box", "two")
+    (home.directory / "msinfo").write_text(
+        f"From x@example.org Mon Nov  2 10:00:00 2026\nFrom: mailsync\nSubject: ab\n\n{body}\n"
+    )
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for _ in range(2):
+        home.new("ab")
+        assert home.contents("A") == home.contents("B") == {"box": ["one", "two"]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_absolute_paths(tmp_path: Path) -> None:
     """They work, also for msinfo."""
     home = Home(tmp_path / "home")
