@@ -37,7 +37,7 @@ def main() -> None:
                     for home in (old, ours):
                         with (home.directory / "A/box").open("a") as file:
                             file.write(Mail("new").text())
-                mine, theirs = seconds(ours.new), seconds(old.old)
+                mine, theirs = seconds(ours.start), seconds(old.old)
                 print(f"{f'{count}: {what}':<24}{mine:>8.2f}{theirs:>8.2f}{mine / theirs:>8.2f}")
 
 

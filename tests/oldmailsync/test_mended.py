@@ -365,6 +365,9 @@ def test_both_forms(home: Home) -> None:
     _, err = home.new("ab", status=EXIT_USAGE)
     assert "mailsync -f ~/.mailsync ab" in err
     assert home.new("-f", str(home.directory / ".mailsync"), "ab")[0].startswith("Synchronizing stores")
+    status, out, _ = home.start("-f", str(home.directory / ".mailsync"), "ab")
+    assert (status, out.partition(" ")[0]) == (0, "Synchronizing")
+    assert home.start("ab")[0] == EXIT_USAGE
     home.configure("store {")
     assert home.new("work") == ("", "")
 
