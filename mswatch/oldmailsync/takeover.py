@@ -6,8 +6,8 @@ deleted, with all its care for large deletions.  So nothing comes back, and noth
 meets as for the first time.  Until a run has come to its end and believed what it saw, the next one forgets
 all of this and does it anew: what is missing may come back under its own key.
 
-``msinfo`` itself is left as it is: after each run of this program both sides agree, so that
-the old one could go on with what it remembers, too.
+``msinfo`` itself is left as it is: after each run of this program both sides agree, and then an old memory
+does no harm to who goes back.
 """
 
 from __future__ import annotations

@@ -273,3 +273,43 @@ def test_mh_folders(tmp_path: Path) -> None:
     assert ours.new("-m", "inbox")[0] == old.old("-m", "inbox")[0]
     left = [sorted(path.name for path in (home.directory / "A/inbox").glob("[0-9]*")) for home in (old, ours)]
     assert left == [["2"], ["2"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40 if os.environ.get("MSWATCH_LONG") else 5))
+def test_going_back_and_forth(tmp_path: Path, seed: int) -> None:
+    """Each run may be of the other program: nothing is lost or doubled.
+
+    What was deleted since a program's own last run comes back, if it came by the other one.
+    """
+    chance = random.Random(seed)
+    names = itertools.count()
+    home = Home(tmp_path / "home")
+    boxes = ("one", "second", "the-third")
+    wanted: dict[str, set[str]] = {box: set() for box in boxes}
+    for box in boxes:
+        for store in "AB":
+            added = [f"m{next(names)}" for _ in range(chance.randrange(3))]
+            home.write(f"{store}/{box}", *added)
+            wanted[box] |= set(added)
+    run = home.old
+    for turn in range(7):
+        before, run = run, chance.choice((home.old, home.new))
+        run("ab")
+        found = home.contents("A")
+        assert home.contents("B") == found
+        for box in boxes:
+            assert len(found[box]) == len(set(found[box])), turn
+            assert wanted[box] <= set(found[box]), turn
+            assert run != before or wanted[box] == set(found[box]), turn
+            wanted[box] = set(found[box])
+        for box in boxes:
+            store = chance.choice("AB")
+            if wanted[box] and chance.random() < 0.6:
+                gone = chance.choice(sorted(wanted[box]))
+                home.remove(f"{store}/{box}", gone)
+                wanted[box].remove(gone)
+            name = f"m{next(names)}"
+            with (home.directory / chance.choice("AB") / box).open("a") as file:
+                file.write(Mail(name).text())
+            wanted[box].add(name)
