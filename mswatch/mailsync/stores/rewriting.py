@@ -211,7 +211,9 @@ def _state(fd: int, plan: _Plan, data: int) -> str:
 def _is_ours(fd: int, plan: _Plan, data: int) -> bool:
     """Tell whether what is behind the old end is the room that we made, or what we wrote into it."""
     ours = os.pread(data, BEGINNING, plan.data_at + plan.old_size - plan.at)
-    return ours.startswith(os.pread(fd, len(ours), plan.old_size).rstrip(b"\0"))
+    found = os.pread(fd, len(ours), plan.old_size).rstrip(b"\0")
+    is_room = os.fstat(fd).st_size >= plan.new_size or not found
+    return is_room and ours.startswith(found)
 
 
 def _apply(fd: int, plan: _Plan, data: int) -> None:
