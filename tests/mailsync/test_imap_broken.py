@@ -111,7 +111,7 @@ def test_killed_without_uidplus(name: str, tmp_path: Path, dovecot: Dovecot) -> 
     """A run that is killed when the server has a message and we do not know it doubles nothing."""
     text, options = WORLDS[name]
     start = build_with(world_class(dovecot, "far", settings=(BARE,)), tmp_path / "start", text)
-    for step in itertools.count(0, 1 if LONG else 3):
+    for step in itertools.count(0, 1 if LONG else 5):
         world = start.copy(tmp_path / "world")
         assert isinstance(world, ImapWorld)
         if in_child(partial(run_until, world, options, step)) == 0:

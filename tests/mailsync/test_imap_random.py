@@ -21,7 +21,7 @@ from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-EXAMPLES = 100 if os.environ.get("MSWATCH_LONG") else 10
+EXAMPLES = 100 if os.environ.get("MSWATCH_LONG") else 6
 
 
 @pytest.mark.parametrize("capabilities", ["all", "IMAP4rev1", "IMAP4rev1 UIDPLUS CONDSTORE ENABLE"])
