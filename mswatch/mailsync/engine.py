@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -32,7 +33,7 @@ from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Un
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
 from mswatch.mailsync.state import MailboxRow, State
-from mswatch.mailsync.stores.contract import Key, NotEmptyError, Seen, Store
+from mswatch.mailsync.stores.contract import Key, MailboxError, NotEmptyError, Seen, Store
 from mswatch.mailsync.work import Context, Work
 
 Listing = dict[Side, dict[str, Seen]]
@@ -150,8 +151,8 @@ class Engine:
         for name, row in self._remembered().items():
             for side in SIDES:
                 if row.epoch(side) is not None and name not in listing[side]:
-                    for hidden, reason in self._stores[side].hidden([name]).items():
-                        self._outcome.failed[hidden] = reason
+                    with suppress(MailboxError):  # by other settings it cannot have this name any more
+                        self._outcome.failed |= self._stores[side].hidden([name])
 
     # The run
 

@@ -441,3 +441,17 @@ def test_length_is_believed_where_it_is_true(store: MboxStore, root: Path) -> No
     assert len(whole(mailbox).present) == 1
     add(mailbox, body())
     assert len(whole(mailbox).present) == 2
+
+
+def test_any_bytes_in_names(tmp_path: Path) -> None:
+    """A mailbox whose file has any byte in its name is carried like others."""
+    world = KindWorld(tmp_path, "mbox", "mbox")
+    world.make("near", "INBOX")
+    names = [b"x" + bytes([byte]) + b"y" for byte in range(1, 256) if byte not in b"/"]
+    for name in names:
+        (world.path("near") / os.fsdecode(name)).write_text(f"{FROM}Subject: {name.hex()}\n\nx\n\n")
+    outcome, _ = world.sync()
+    assert (outcome.failed, outcome.problems) == ({}, [])
+    assert world.contents("near") == world.contents("far")
+    assert len(world.contents("far")) == 1 + len(names)
+    assert world.sync()[1].told == []
