@@ -330,8 +330,8 @@ def _check_account(name: str | None, file: str | None) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from mswatch import config
     from mswatch.config.files import read_old_text
+    from mswatch.config.rc_import import import_rc
     from mswatch.oldmailsync import importing
 
     path = Path(options.file)
@@ -339,7 +339,7 @@ def _import(options: argparse.Namespace) -> int:
     if options.channel is not None or importing.is_old(old, path):
         text, doubts = importing.import_channel(old, path, options.channel)
     else:
-        text, doubts = config.import_rc(old, path)
+        text, doubts = import_rc(old, path)
     _say(text.rstrip("\n"))
     for doubt in doubts:
         _warn(doubt)
@@ -376,9 +376,9 @@ def _unit_ended(options: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from mswatch import config
+    from mswatch.config.texts import sample
 
-    _say(config.sample().rstrip("\n"))
+    _say(sample().rstrip("\n"))
     return 0
 
 

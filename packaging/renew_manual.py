@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from mswatch import messages  # noqa: E402
-from mswatch.config import manual  # noqa: E402
+from mswatch.config.texts import manual  # noqa: E402
 
 
 def log_messages() -> str:

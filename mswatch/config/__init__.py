@@ -3,6 +3,9 @@
 ``settings`` is the table that everything else is made from.  Whatever is wrong with a file is told at
 once, as lines ``FILE:LINE: key: what was found; what is allowed`` in a ConfigError; no contents of a file
 end in a traceback.
+
+What only ``mswatch import`` and the manual need is imported from its own module (``rc_import``, ``texts``):
+each start of mailsync reads an account.
 """
 
 from mswatch.config.files import (
@@ -13,19 +16,12 @@ from mswatch.config.files import (
     load_file,
 )
 from mswatch.config.naming import account_name
-from mswatch.config.rc_import import import_file, import_rc
-from mswatch.config.texts import manual, sample, short_help
 
 __all__ = [
     "account_file",
     "account_name",
     "file_account_name",
-    "import_file",
-    "import_rc",
     "known_accounts",
     "load_account",
     "load_file",
-    "manual",
-    "sample",
-    "short_help",
 ]

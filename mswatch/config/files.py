@@ -16,7 +16,6 @@ from mswatch import paths
 from mswatch.account import Account
 from mswatch.config.naming import account_name, clean_name, is_name
 from mswatch.config.problems import nearest
-from mswatch.config.rc_account import read_rc
 from mswatch.config.toml_account import read_toml
 from mswatch.errors import ConfigError
 from mswatch.names import show
@@ -79,6 +78,8 @@ def load_file(file: str | Path, environment: Mapping[str, str]) -> Account:
     name = file_account_name(path)
     if path.suffix == ".toml":
         return _load_toml(path, name, environment)
+    from mswatch.config.rc_account import read_rc  # the old format, which costs as much as all the rest
+
     return read_rc(read_old_text(path), name, path)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mswatch.config import known_accounts, load_account, load_file, sample
+from mswatch.config import known_accounts, load_account, load_file
 from mswatch.config.files import LIMIT_BYTES, account_file, file_account_name
+from mswatch.config.texts import sample
 from mswatch.errors import ConfigError, UsageError
 
 RC = "sync x\nstore a { watch x }\nstore b { watch y }\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mswatch.config import manual, sample, short_help
 from mswatch.config.settings import HOOK, SETTINGS, STORE, SYNC, TOP, Setting, default_text
+from mswatch.config.texts import manual, sample, short_help
 from mswatch.config.toml_account import read_toml
 from mswatch.config.toml_text import parse
 
