@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,10 @@ settings.register_profile("packager", parent=settings.get_profile("mswatch"), de
 # The long form, for before a release: MSWATCH_LONG=1 sh tests/run
 settings.register_profile("long", parent=settings.get_profile("mswatch"), max_examples=5000)
 settings.load_profile("long" if os.environ.get("MSWATCH_LONG") else "mswatch")
+
+# Under nohup the programs of the tests would inherit that SIGHUP is ignored.  A handler they do not inherit.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 _user_numbers = itertools.count(1)
 

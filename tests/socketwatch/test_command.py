@@ -95,8 +95,7 @@ class TestCommand:
         process = socketwatch("sh", "-c", script, env=environment)
         assert line_of(process).startswith(b"/missing.so:/")
         assert line_of(process) == b"\n"
-        ignored = subprocess.run(("grep", "SigIgn", "/proc/self/status"), capture_output=True, check=True)
-        assert line_of(process) == ignored.stdout  # none, unless who runs the tests ignores some (nohup)
+        assert line_of(process).split()[1].strip(b"0") == b""
 
     def test_not_found(self, socketwatch: Run) -> None:
         """A command that is not there is said so, with status 127."""
