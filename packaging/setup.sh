@@ -69,13 +69,25 @@ need_packages() {
     by_hand="or install by hand and start again: apt-get install $missing"
     command -v apt-get >/dev/null || die "no apt-get here; install what Debian calls: $missing"
     become_root "$missing"
-    step "reading the package lists" "$by_hand" $as_root apt-get -o DPkg::Lock::Timeout=120 update
+    step "reading the package lists" "$by_hand" update_lists
     without_starting_dovecot
     # shellcheck disable=SC2086  # a list of words
     step "installing system packages ($(echo "$missing" | sed 's/ /, /g'))" "is there a network? $by_hand" \
         $as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends $missing
     nor_at_boot
+}
+
+# update_lists: apt-get's update, which unlike its install does not wait until another apt-get, started by a timer or by a
+# person, is done.
+update_lists() {
+    tries=24
+    until $as_root env LC_ALL=C apt-get update; do
+        tries=$((tries - 1))
+        test $tries != 0 || return 1
+        tail -n 3 "$setup_log" | grep -q 'Could not get lock' || return 1
+        sleep 5
+    done
 }
 
 # become_root PACKAGES: find how to call apt-get, asking for a password now rather than behind a progress line.

@@ -53,7 +53,7 @@ def test_strongest_first(tls_dovecot: Dovecot, login: Login) -> None:
     """Unless told otherwise, the password itself is not sent where the server can do without."""
     with log_in(by_tls(tls_dovecot), login):
         pass
-    assert f"user=<{login.user}>, method=SCRAM-SHA-256" in tls_dovecot.log()
+    tls_dovecot.logged(f"user=<{login.user}>, method=SCRAM-SHA-256")
 
 
 def test_remembered_server(tls_dovecot: Dovecot, login: Login) -> None:
@@ -75,7 +75,7 @@ def test_client_certificate(tls_dovecot: Dovecot, user: str, tmp_path: Path) -> 
     both.write_text(certificate.read_text() + key.read_text())
     with log_in(replace(by_tls(tls_dovecot), client_certificate=both), Login(user)) as session:
         assert session.turns == 2
-    assert f"user=<{user}>, method=EXTERNAL" in tls_dovecot.log()
+    tls_dovecot.logged(f"user=<{user}>, method=EXTERNAL")
 
 
 def test_tunnel(tls_dovecot: Dovecot, user: str) -> None:
@@ -112,8 +112,10 @@ def test_too_many_connections(tmp_path: Path, user: str) -> None:
 def test_unknown_authority(tls_dovecot: Dovecot, login: Login) -> None:
     """A certificate that nobody vouches for ends it before anything is said."""
     for server in (by_tls(tls_dovecot), by_starttls(tls_dovecot)):
+        before = len(tls_dovecot.log())
         with pytest.raises(UnavailableError, match="not to be trusted"):
             log_in(replace(server, authorities=None), login)
+        assert "no auth attempts" in tls_dovecot.logged("unknown ca", before)
     assert f"user=<{login.user}>" not in tls_dovecot.log()
 
 

@@ -49,8 +49,10 @@ def test_pinned_server(tls_dovecot: Dovecot, login: Login) -> None:
     """A pinned certificate, or key, is trusted without an authority; another one learns nothing."""
     server = Server("127.0.0.1", tls_dovecot.tls_port)
     pins = fingerprints_by_openssl(tls_dovecot.directory / "server.pem")
+    before = len(tls_dovecot.log())
     with pytest.raises(UnavailableError, match="pinned"):
         log_in(replace(server, pins=("00" * 32,)), login)
+    assert "no auth attempts" in tls_dovecot.logged("Disconnected", before)
     assert f"user=<{login.user}>" not in tls_dovecot.log()
     for pin in (*pins, ":".join(pins[0][i : i + 2] for i in range(0, 64, 2)).upper()):
         with log_in(replace(server, pins=("11" * 32, pin)), login):

@@ -19,7 +19,7 @@ from tests.mailsync.test_command import Home
 from tests.servers.certificates import Certificates, sign
 from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount, running_dovecot
 from tests.servers.maildir import deliver, messages
-from tests.servers.waiting import DEADLINE_S, wait_until
+from tests.servers.waiting import DEADLINE_S
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -218,10 +218,7 @@ def test_dry_run_reads_no_mail(account: Account, tls_dovecot: Dovecot) -> None:
     out, _ = account.mailsync("--dry-run", "work")
     assert out == "would be: INBOX: mailbox made in near, 3 copied in near\n"
     assert account.files() == before
-    ended = f"imap({account.there.user})"
-    wait_until(lambda: any(ended in line for line in tls_dovecot.log().splitlines()), "the server logs it")
-    (line,) = (line for line in tls_dovecot.log().splitlines() if ended in line)
-    assert "body_count=0 " in line
+    assert "body_count=0 " in tls_dovecot.logged(f"imap({account.there.user})")
 
 
 def test_two_servers(account: Account, tls_dovecot: Dovecot, user: str) -> None:

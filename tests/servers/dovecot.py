@@ -24,7 +24,7 @@ from pathlib import Path
 from mswatch.account import Layout
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.maildir import MaildirStore
-from tests.servers.waiting import DEADLINE_S
+from tests.servers.waiting import DEADLINE_S, wait_until
 
 PASSWORD = "secret"
 SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/dovecot:/usr/libexec/dovecot"
@@ -81,6 +81,14 @@ class Dovecot:
         """Return what the server logged so far."""
         log = self.directory / "dovecot.log"
         return log.read_text() if log.exists() else "(Dovecot logged nothing)"
+
+    def logged(self, text: str, after: int = 0) -> str:
+        """Wait for a line with this text in the log, beyond so many characters of it, and return it.
+
+        Dovecot answers first and logs then, so that a test that only looks may look too early.
+        """
+        wait_until(lambda: text in self.log()[after:], f"Dovecot logs {text!r}")
+        return next(line for line in self.log()[after:].splitlines() if text in line)
 
 
 def find_program(name: str) -> str:

@@ -104,7 +104,8 @@ def test_a_wrong_password_is_sent_once(account: Account, server: Dovecot) -> Non
         deliver(account.near)
         wait_until(lambda: service.status()["mailboxes"]["INBOX"]["pending_since"], "the change is known")
         assert service.status()["runs"]["started"] == before == 1
-        refused = [line for line in server.log().splitlines() if f"user=<{account.there.user}>" in line]
+        server.logged(who := f"user=<{account.there.user}>")
+        refused = [line for line in server.log().splitlines() if who in line]
         assert len(refused) == 1, refused
         account.password.write_text(PASSWORD)
         assert service.call("sync", "work").returncode == 0
