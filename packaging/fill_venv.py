@@ -122,4 +122,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as failed:  # it has said why
+        sys.exit(f"{' '.join(failed.cmd[:4])} ... ended with {failed.returncode}")
