@@ -33,7 +33,7 @@ MOVES(ssize_t, __read_chk, (int fd, void *data, size_t size, size_t room), (fd, 
 MOVES(ssize_t, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 MOVES(ssize_t, preadv2, (int fd, const struct iovec *parts, int count, off_t at, int flags),
       (fd, parts, count, at, flags))
-MOVES(ssize_t, preadv64v2, (int fd, const struct iovec *parts, int count, off64_t at, int flags),
+MOVES(ssize_t, preadv64v2, (int fd, const struct iovec *parts, int count, int64_t at, int flags),
       (fd, parts, count, at, flags))
 
 MOVES(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
@@ -41,7 +41,7 @@ MOVES(ssize_t, __write, (int fd, const void *data, size_t size), (fd, data, size
 MOVES(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 MOVES(ssize_t, pwritev2, (int fd, const struct iovec *parts, int count, off_t at, int flags),
       (fd, parts, count, at, flags))
-MOVES(ssize_t, pwritev64v2, (int fd, const struct iovec *parts, int count, off64_t at, int flags),
+MOVES(ssize_t, pwritev64v2, (int fd, const struct iovec *parts, int count, int64_t at, int flags),
       (fd, parts, count, at, flags))
 
 MOVES(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))
@@ -66,10 +66,18 @@ MOVES(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, 
 MOVES(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags))
 MOVES(int, __sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags))
 
+#if UINTPTR_MAX == UINT32_MAX /* what programs call that were built for 64-bit times */
+MOVES(ssize_t, __recvmsg64, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+MOVES(int, __recvmmsg64, (int fd, struct mmsghdr *messages, unsigned count, int flags, void *timeout),
+      (fd, messages, count, flags, timeout))
+MOVES(ssize_t, __sendmsg64, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+MOVES(int, __sendmmsg64, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags))
+#endif
+
 MOVES_BETWEEN(ssize_t, sendfile, to, from, (int to, int from, off_t *at, size_t size), (to, from, at, size))
-MOVES_BETWEEN(ssize_t, sendfile64, to, from, (int to, int from, off64_t *at, size_t size), (to, from, at, size))
+MOVES_BETWEEN(ssize_t, sendfile64, to, from, (int to, int from, int64_t *at, size_t size), (to, from, at, size))
 MOVES_BETWEEN(ssize_t, splice, to, from,
-              (int from, off64_t *from_at, int to, off64_t *to_at, size_t size, unsigned flags),
+              (int from, int64_t *from_at, int to, int64_t *to_at, size_t size, unsigned flags),
               (from, from_at, to, to_at, size, flags))
 MOVES_BETWEEN(ssize_t, tee, to, from, (int from, int to, size_t size, unsigned flags), (from, to, size, flags))
 MOVES(ssize_t, vmsplice, (int fd, const struct iovec *parts, size_t count, unsigned flags),

@@ -13,6 +13,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2 /* renameat2(2); musl, and glibc before 2.28, lack it */
+#endif
+/* Macros for the plain names in musl before 1.2.4, where programs may nevertheless call these. */
+#undef open64
+#undef openat64
+#undef creat64
+#undef fopen64
+
 /* A call that returns 0 when the store changed; `echo` tells the names. */
 #define CHANGES(name, parameters, arguments, echo)                                                               \
     REPLACE(int, name, parameters)                                                                               \
@@ -55,14 +64,14 @@ CHANGES(mkdirat, (int directory, const char *path, mode_t mode), (directory, pat
 CHANGES(rmdir, (const char *path), (path), NO_NAMES)
 
 CHANGES(truncate, (const char *path, off_t size), (path, size), NO_NAMES)
-CHANGES(truncate64, (const char *path, off64_t size), (path, size), NO_NAMES)
+CHANGES(truncate64, (const char *path, int64_t size), (path, size), NO_NAMES)
 CHANGES(ftruncate, (int fd, off_t size), (fd, size), NO_NAMES)
-CHANGES(ftruncate64, (int fd, off64_t size), (fd, size), NO_NAMES)
+CHANGES(ftruncate64, (int fd, int64_t size), (fd, size), NO_NAMES)
 
 CHANGES(fsync, (int fd), (fd), NO_NAMES)
 CHANGES(fdatasync, (int fd), (fd), NO_NAMES)
 CHANGES(syncfs, (int fd), (fd), NO_NAMES)
-CHANGES(sync_file_range, (int fd, off64_t from, off64_t size, unsigned flags), (fd, from, size, flags), NO_NAMES)
+CHANGES(sync_file_range, (int fd, int64_t from, int64_t size, unsigned flags), (fd, from, size, flags), NO_NAMES)
 
 /* Tell whether an open that may create did.  Without O_EXCL nobody can say; an empty file is as good as new, and
    the file that a program opens again and again to look for a lock or to log is seldom that. */

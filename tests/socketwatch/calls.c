@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,17 @@ extern ssize_t __send(int, const void *, size_t, int), __read_chk(int, void *, s
 extern ssize_t __recv_chk(int, void *, size_t, size_t, int);
 extern ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *);
 extern int __sendmmsg(int, struct mmsghdr *, unsigned, int), __open(const char *, int, ...), __open64(const char *, int, ...);
+#if UINTPTR_MAX == UINT32_MAX
+extern ssize_t __recvmsg64(int, struct msghdr *, int), __sendmsg64(int, const struct msghdr *, int);
+extern int __recvmmsg64(int, struct mmsghdr *, unsigned, int, void *), __sendmmsg64(int, struct mmsghdr *, unsigned, int);
+#define CALLS_OF_32_BITS                                                                                           \
+    CALL(__recvmsg64, __recvmsg64(in, &message, 0))                                                                \
+    CALL(__recvmmsg64, __recvmmsg64(in, messages, 1, 0, NULL))                                                     \
+    CALL(__sendmsg64, __sendmsg64(out, &message, 0))                                                               \
+    CALL(__sendmmsg64, __sendmmsg64(out, messages, 1, 0))
+#else
+#define CALLS_OF_32_BITS
+#endif
 extern size_t __fread_chk(void *, size_t, size_t, size_t, FILE *), __fread_unlocked_chk(void *, size_t, size_t, size_t, FILE *);
 extern char *__fgets_chk(char *, size_t, int, FILE *), *__fgets_unlocked_chk(char *, size_t, int, FILE *);
 extern ssize_t __getdelim(char **, size_t *, int, FILE *);
@@ -159,6 +171,7 @@ static int to_terminal(void)
     CALL(sendmsg, sendmsg(out, &message, 0))                                                                       \
     CALL(sendmmsg, sendmmsg(out, messages, 1, 0))                                                                  \
     CALL(__sendmmsg, __sendmmsg(out, messages, 1, 0))                                                              \
+    CALLS_OF_32_BITS                                                                                               \
     CALL(sendfile, sendfile(out, file, NULL, 1))                                                                   \
     CALL(sendfile64, sendfile64(out, file, NULL, 1))                                                               \
     CALL(splice, splice(pipe_in, NULL, out, NULL, 1, 0))                                                           \

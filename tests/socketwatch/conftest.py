@@ -16,7 +16,7 @@ Compile = Callable[..., Path]
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     """Compile a C program of this directory, once."""
     directory = tmp_path_factory.mktemp("programs")
-    return lambda source, *options, name="": compile_program(source, directory, *options, name=name)
+    return lambda source, *options, **named: compile_program(source, directory, *options, **named)
 
 
 @pytest.fixture

@@ -30,12 +30,14 @@ def the_shim() -> Path:
     return shim
 
 
-def compile_program(source: str, directory: Path, *options: str, name: str = "") -> Path:
+def compile_program(
+    source: str, directory: Path, *options: str, name: str = "", compiler: str = "gcc"
+) -> Path:
     """Compile a C program that lies here, unless it was before."""
     program = directory / (name or Path(source).stem)
     if not program.exists():
         argv = [
-            "gcc",
+            compiler,
             "-std=c11",
             "-O2",
             "-Wall",
@@ -61,13 +63,17 @@ class Observed:
 
 
 def observe(
-    name: str, argv: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    argv: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    shim: Path | None = None,
 ) -> Observed:
     """Start a program in an empty directory; its outputs are pipes."""
     directory.mkdir()
     listener = NotifySocket(str(directory / "notify"))
     base = {**os.environ, **(environment or {})}
-    added = shim_environment(base, the_shim(), notify_socket=listener.path)
+    added = shim_environment(base, shim or the_shim(), notify_socket=listener.path)
     process = subprocess.Popen(
         argv,
         cwd=directory,

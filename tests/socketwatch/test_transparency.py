@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers.waiting import DEADLINE_S
 from tests.socketwatch.conftest import Compile
-from tests.socketwatch.harness import EchoSocket, finish, observe, take_reports, the_shim
+from tests.socketwatch.harness import CHECKOUT, EchoSocket, finish, observe, take_reports, the_shim
 
 MUCH = ("8", "500", "20")
 LITTLE = ("3", "40", "4")
@@ -37,6 +37,24 @@ def test_stress(compiled: Compile, tmp_path: Path, echo: EchoSocket) -> None:
     finish([observed])
     assert b"undisturbed, cancelled 1, descriptors +0" in expected
     assert echo.records()
+
+
+@pytest.mark.slow
+def test_musl(compiled: Compile, tmp_path: Path, echo: EchoSocket) -> None:
+    """The same holds with another libc, built from the same sources."""
+    shim = tmp_path / "shim.so"
+    sources = sorted((CHECKOUT / "mswatch" / "socketwatch").glob("*.c"))
+    options = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-fexceptions", "-fvisibility=hidden"]
+    subprocess.run(["musl-gcc", *options, "-fPIC", "-shared", *sources, "-o", shim], check=True)
+    program = compiled("stress.c", "-pthread", name="stress-musl", compiler="musl-gcc")
+    expected = alone(program, MUCH, tmp_path / "alone")
+    environment = {"MSWATCH_ECHO_SOCKET": echo.path}
+    observed = observe("musl", [str(program), *MUCH], tmp_path / "shim", environment, shim)
+    take_reports([observed])
+    assert observed.process.stdout is not None
+    assert observed.process.stdout.read() == expected
+    finish([observed])
+    assert observed.report_times and echo.records()
 
 
 @pytest.mark.slow
