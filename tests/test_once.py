@@ -104,6 +104,23 @@ def test_one_delivery_one_run(pair: Pair, service: Service) -> None:
     assert runs(service)[-4:] == [":INBOX", ":lists/python", ":lists/python", ":INBOX"]
 
 
+def test_records_that_are_lost(pair: Pair, service: Service, tmp_path: Path) -> None:
+    """Where the service hears nothing of what runs did, the echo costs runs that find nothing, and no more."""
+    (tmp_path / "runtime/mswatch/work.echo").unlink()
+    carried(pair.far.path("INBOX"), pair.near.path("INBOX"))
+    wait_until(lambda: is_at_rest(service), "nothing is pending")
+    carried(pair.near.path("lists/python"), pair.far.path("lists/python"))
+    wait_until(
+        lambda: is_at_rest(service) and pair.is_equal(), "both sides are equal, and nothing is pending"
+    )
+    assert service.end() == 0
+
+    calls = runs(service)[2:]  # after INBOX and all
+    mailboxes = [mailbox for call in calls for mailbox in call.removeprefix(":").split(",")]
+    assert set(mailboxes) == {"INBOX", "lists/python"}
+    assert 2 < len(mailboxes) <= 8
+
+
 def test_a_server_that_takes_mail(tmp_path: Path, dovecot: Dovecot, user: str) -> None:
     """A server moves what it lists from new to cur, and that is no second run."""
     pair = Pair(tmp_path, "nested", account=dovecot.account(user))

@@ -13,6 +13,7 @@ from mswatch.config.toml_account import read_toml
 from mswatch.config.toml_text import parse
 
 HOME = Path("/home/user")
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
 each_setting = pytest.mark.parametrize(
     "setting", SETTINGS, ids=lambda setting: f"{setting.place}.{setting.key}"
 )
@@ -56,6 +57,16 @@ def test_every_setting_is_in_the_manual_and_the_help(setting: Setting) -> None:
     """Each key stands in the manual's part about its place and in the short help, with its default."""
     assert f"**{setting.key}** = " in manual_section(setting.place)
     assert re.search(rf"^  {setting.key} .*{re.escape(default_text(setting))}$", short_help(), re.MULTILINE)
+
+
+def test_the_bounds_in_the_manual_are_the_defaults() -> None:
+    """mswatch(1) says of every wait how long it is, and the numbers that it names are the table's."""
+    page = (CHECKOUT / "docs/mswatch.1.md").read_text()
+    section = page.partition("\n## BOUNDS\n")[2].partition("\n## ")[0]
+    named = r"\*\*(\w+(?:\\_\w+)*)\*\*[^*()]*?(?:\*\*\[\w+\]\*\*)? \(\*(\w+)\*\)"
+    told = {key.replace("\\", ""): f'"{default}"' for key, default in re.findall(named, section)}
+    bound = re.compile(r"(?!size).*(limit|cap)|max_delay|ask_every|poll_period")
+    assert told == {each.key: default_text(each) for each in SETTINGS if bound.fullmatch(each.key)}
 
 
 @each_setting

@@ -7,6 +7,8 @@ write when the kernel's buffers are full.  While it connects, packets are droppe
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +17,9 @@ IMAP_GREETING = b"* OK [CAPABILITY IMAP4rev1] at your service\r\n"
 SELECTED = (
     b"* %d EXISTS\r\n* 0 RECENT\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 2] x\r\n"
 )
+
+LONG = bool(os.environ.get("MSWATCH_LONG"))
+DRIPS = 150 if LONG else 5  # one each second
 
 Behaviour = Callable[[socket.socket, threading.Event], None]
 
@@ -42,11 +47,40 @@ def in_a_handshake(connection: socket.socket, end: threading.Event) -> None:
 
 
 def drips(connection: socket.socket, end: threading.Event) -> None:
-    """Send one byte each second, five times, and close."""
-    for _ in range(5):
+    """Send one byte each second, for a while, and close."""
+    for _ in range(DRIPS):
         connection.sendall(b"x")
         end.wait(1.0)
     connection.close()
+
+
+def handshake_drips(connection: socket.socket, end: threading.Event) -> None:
+    """Take the beginning of TLS, send a byte of a long record each second, for a while, and close."""
+    connection.recv(1)
+    for byte in (b"\x16\x03\x03\x10\x00" + bytes(DRIPS))[:DRIPS]:
+        connection.sendall(bytes([byte]))
+        end.wait(1.0)
+    connection.close()
+
+
+def dripping(port: int) -> Behaviour:
+    """Be the server at a port of loopback, whose first bytes take most of a second each."""
+
+    def behave(connection: socket.socket, end: threading.Event) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            for _ in range(6):
+                connection.sendall(server.recv(1))
+                end.wait(0.9)
+            other = {connection: server, server: connection}
+            while True:
+                for each in select.select(list(other), [], [])[0]:
+                    data = each.recv(1 << 16)
+                    if not data:
+                        connection.close()
+                        return
+                    other[each].sendall(data)
+
+    return behave
 
 
 def imap_drips(connection: socket.socket, end: threading.Event) -> None:

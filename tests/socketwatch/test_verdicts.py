@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from mswatch.socketwatch.idle import SILENCE_S
 from tests.servers import mbsync, offlineimap
 from tests.servers.dovecot import Dovecot, ImapAccount
 from tests.servers.maildir import MaildirStore, deliver, digest
+from tests.servers.sshd import HOST, running_sshd
 from tests.servers.waiting import DEADLINE_S
 from tests.socketwatch import peers
 from tests.socketwatch.conftest import Compile
@@ -31,9 +32,11 @@ SLACK_S = 3.0  # for starting among all the others, and what a program does befo
 ENDED, LEFT_ALONE = 75, 0
 WAYS = ("read", "recv", "stream", "recvmsg", "poll", "select", "epoll")
 TLS_CLIENT = """
-import socket, ssl, sys
+import contextlib, socket, ssl, sys
 context = ssl.create_default_context()
-context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="localhost")
+with contextlib.suppress(OSError):
+    connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    context.wrap_socket(connection, server_hostname="localhost")
 """
 CHATTERER = """
 import time
@@ -111,6 +114,11 @@ def over_tls(text: str, port: int) -> str:
     return text.replace("Type None", "Type IMAPS")
 
 
+def with_password_command(text: str, port: int) -> str:
+    """Change mbsync's configuration to a password command that hangs."""
+    return text.replace("Pass secret", 'PassCmd "exec sleep 60"')
+
+
 def cases(programs: Programs) -> list[Case]:
     """Return the table."""
     receive, script, python = programs.receive, programs.script, programs.python
@@ -120,6 +128,7 @@ def cases(programs: Programs) -> list[Case]:
         *(Case("C read", receive("read"), name) for name in ("greets", "full_queue")),
         Case("C send", receive("send"), "silent"),
         Case("Python ssl", python(TLS_CLIENT), "in_a_handshake"),
+        Case("Python ssl", python(TLS_CLIENT), "handshake_drips", LEFT_ALONE),
         Case("curl", lambda port: ("curl", "-s", f"http://127.0.0.1:{port}/"), "silent"),
         Case("curl", lambda port: ("curl", "-s", f"https://127.0.0.1:{port}/"), "in_a_handshake"),
         Case("curl", lambda port: ("curl", "-s", f"telnet://127.0.0.1:{port}/"), "drips", LEFT_ALONE),
@@ -128,6 +137,7 @@ def cases(programs: Programs) -> list[Case]:
             for name in ("silent", "greets", "in_a_literal", "full_queue")
         ),
         Case("mbsync", programs.mbsync("tls", over_tls), "in_a_handshake"),
+        Case("mbsync, password command", programs.mbsync("password", with_password_command), "greets"),
         Case("mbsync", programs.mbsync("slow"), "imap_drips", LEFT_ALONE),
         Case("mbsync, tunnel", programs.mbsync("tunnel", programs.through_tunnel), "in_a_literal"),
         Case(
@@ -156,6 +166,7 @@ def all_peers() -> Iterator[dict[str, int]]:
         peers.greets,
         peers.in_a_literal,
         peers.in_a_handshake,
+        peers.handshake_drips,
         peers.drips,
         peers.imap_drips,
     )
@@ -192,6 +203,8 @@ def test_table(tmp_path: Path, compiled: Compile) -> None:
     assert {name(case): process.returncode for case, process, _ in running} == {
         name(case): case.verdict for case in table
     }
+    slow = {name(case): took_s for case, took_s in took.items() if case.verdict == LEFT_ALONE}
+    assert {what: took_s for what, took_s in slow.items() if took_s < LIMIT_S + SILENCE_S} == {}
     ended = {name(case): took_s for case, took_s in took.items() if case.verdict == ENDED}
     assert {what: took_s for what, took_s in ended.items() if took_s < LIMIT_S} == {}
     assert {what: took_s for what, took_s in ended.items() if took_s > LIMIT_S + SILENCE_S + SLACK_S} == {}
@@ -219,7 +232,7 @@ def ends(running: list[tuple[Case, subprocess.Popen[bytes], float]]) -> dict[Cas
     waiting = {os.pidfd_open(process.pid): (case, process, started) for case, process, started in running}
     took: dict[Case, float] = {}
     while waiting:
-        ready = select.select(list(waiting), [], [], DEADLINE_S)[0]
+        ready = select.select(list(waiting), [], [], DEADLINE_S + peers.DRIPS)[0]
         assert ready, f"still running: {[name(case) for case, _, _ in waiting.values()]}"
         for pidfd in ready:
             case, process, started = waiting.pop(pidfd)
@@ -234,17 +247,46 @@ def ends(running: list[tuple[Case, subprocess.Popen[bytes], float]]) -> dict[Cas
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.parametrize(("peer", "verdict"), [("in_a_literal", ENDED), ("imap_drips", LEFT_ALONE)])
+def test_tunnel_through_ssh(tmp_path: Path, compiled: Compile, peer: str, verdict: int) -> None:
+    """What keeps the connection of a real ssh alive is no progress, and what mbsync gets through it is."""
+    programs = Programs(tmp_path, compiled)
+    relay = compiled("tunnel.c", name="relay")
+    with running_sshd() as sshd, all_peers() as ports:
+        sshd.write_config("ServerAliveInterval 1")
+
+        def through_ssh(text: str, port: int) -> str:
+            tunnel = f"ssh -q -F {sshd.config} {HOST} exec {relay} {port}"
+            return text.replace(f"Host 127.0.0.1\nPort {port}\n", f'Tunnel "{tunnel}"\n')
+
+        argv = programs.mbsync("ssh", through_ssh)(ports[peer])
+        process = start((*SOCKETWATCH, "-t", "2", "--", *argv))
+        output, errors = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == verdict, (output, errors)
+        assert (b"no progress for 2 s" in errors) == (verdict == ENDED)
+
+
+@pytest.mark.slow
+@pytest.mark.server
 def test_real_syncers(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
-    """Real mbsync and offlineimap bring messages from a real server under a short limit, undisturbed."""
+    """Real mbsync and offlineimap have their messages, though the greeting takes longer than the limit."""
     account = dovecot.account(user)
     delivered = {digest(deliver(account.store.make("INBOX")).read_bytes()) for _ in range(50)}
-    for name, syncer in (("mbsync", mbsync), ("offlineimap", offlineimap)):
-        near = MaildirStore(tmp_path / name / "near", "nested")
-        near.make("INBOX")
-        argv = syncer.argv(syncer.write_configuration(tmp_path / name, near, account), "INBOX")
-        process = start((*SOCKETWATCH, "-t", "3", "--", *argv))
-        output, errors = process.communicate(timeout=DEADLINE_S)
-        assert process.returncode == 0, (output, errors)
-        assert b"socketwatch" not in errors
-        arrived = {digest(path.read_bytes()) for path in near.path("INBOX").glob("[cn]*/*")}
-        assert arrived == delivered
+    running: list[tuple[MaildirStore, subprocess.Popen[bytes]]] = []
+    with peers.peer(peers.dripping(account.port)) as port:
+        try:
+            for name, syncer in (("mbsync", mbsync), ("offlineimap", offlineimap)):
+                near = MaildirStore(tmp_path / name / "near", "nested")
+                near.make("INBOX")
+                configuration = syncer.write_configuration(tmp_path / name, near, replace(account, port=port))
+                argv = syncer.argv(configuration, "INBOX")
+                running.append((near, start((*SOCKETWATCH, "-t", "3", "--", *argv))))
+            for near, process in running:
+                output, errors = process.communicate(timeout=DEADLINE_S)
+                assert process.returncode == 0, (output, errors)
+                assert b"socketwatch" not in errors
+                arrived = {digest(path.read_bytes()) for path in near.path("INBOX").glob("[cn]*/*")}
+                assert arrived == delivered
+        finally:
+            for _, process in running:
+                end_group(process)
