@@ -105,7 +105,7 @@ def test_one_delivery_one_run(pair: Pair, service: Service) -> None:
 
 
 def test_records_that_are_lost(pair: Pair, service: Service, tmp_path: Path) -> None:
-    """Where the service hears nothing of what runs did, the echo costs runs that find nothing, and no more."""
+    """Where the service hears nothing of what runs did, the echo costs runs that find nothing, no more."""
     (tmp_path / "runtime/mswatch/work.echo").unlink()
     carried(pair.far.path("INBOX"), pair.near.path("INBOX"))
     wait_until(lambda: is_at_rest(service), "nothing is pending")
