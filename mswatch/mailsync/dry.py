@@ -13,7 +13,6 @@ from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
-    Known,
     Mailbox,
     Mark,
     Message,
@@ -84,8 +83,10 @@ class DryMailbox(Mailbox):
     def scan(self, since: Mark | None) -> Scan:
         return self._mailbox.scan(since) if self._mailbox else Scan(b"", None, True, {})
 
-    def scan_known(self, since: Mark | None, known: Known) -> Scan:
-        return self._mailbox.scan_known(since, known) if self._mailbox else self.scan(since)
+    def scan_known(self, since: Mark | None) -> Scan:
+        if self._mailbox:
+            self._mailbox.known = self.known
+        return self._mailbox.scan_known(since) if self._mailbox else self.scan(since)
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         return self._mailbox.absent(keys) if self._mailbox else keys

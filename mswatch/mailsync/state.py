@@ -28,6 +28,7 @@ from pathlib import Path
 from mswatch.errors import TemporaryError
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
+from mswatch.mailsync.known import KnownMessages
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
 VERSION = 2
@@ -232,10 +233,9 @@ class State:
                     found[row[0]] = row
         return list(found.values())
 
-    def stamps(self, mailbox: MailboxRow, side: Side) -> dict[Key, Stamp | None]:
-        """Return the messages that a side of a mailbox is known to have, with their stamps."""
-        query = f"SELECT {side}, {side}_stamp FROM message WHERE mailbox = ? AND {side} IS NOT NULL"  # noqa: S608
-        return dict(self._database.execute(query, (mailbox.id,)).fetchall())
+    def known(self, mailbox: MailboxRow, side: Side) -> KnownMessages:
+        """Return what is remembered of a side of a mailbox, in the form in which stores ask for it."""
+        return KnownMessages(self._database, mailbox.id, side)
 
     def learn(self, mailbox: MailboxRow, side: Side, stamps: Mapping[Key, Stamp]) -> None:
         """Remember what stands for the flags that rows say of a side."""

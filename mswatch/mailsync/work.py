@@ -155,7 +155,7 @@ class Work:
             return Scan(self.row.epoch(side) or b"", mark, False, {})
         if afresh:
             return self._box(side).scan(None)
-        return self._box(side).scan_known(mark, lambda: self._state.stamps(self.row, side))
+        return self._box(side).scan_known(mark)
 
     def _learn(self, scans: dict[Side, Scan]) -> None:
         """Remember what stands for the flags of messages of which nothing else is different."""
@@ -572,7 +572,10 @@ class Work:
         self.unsettled = True
 
     def _box(self, side: Side) -> Mailbox:
-        return self._context.boxes.get(side, self.name)
+        box = self._context.boxes.get(side, self.name)
+        if box.known is None:
+            box.known = self._state.known(self.row, side)
+        return box
 
     def _problem(self, reason: str) -> None:
         self._context.outcome.problems.append(f"{show(self.name)}: {reason}")

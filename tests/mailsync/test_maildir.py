@@ -15,7 +15,7 @@ from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED,
 from mswatch.mailsync.stores.contract import Message, NotRead, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.names import NameForm
-from tests.mailsync.contract import StoreContract, add, bodies, body, whole
+from tests.mailsync.contract import StoreContract, add, bodies, body, remembered, whole
 
 LONG_AGO_NS = 1_600_000_000_000_000_000
 FORMS = {"maildir++": NameForm(".", "utf-7"), "nested": NameForm("/", "utf-7")}
@@ -323,7 +323,9 @@ def test_a_difference_leads_to_the_whole(
             for number, key in enumerate(sorted(first.present))
         }
         put(after, keywords[1])
-        scan = store.open_mailbox("INBOX").scan_known(None, lambda: stamps)
+        mailbox = store.open_mailbox("INBOX")
+        mailbox.known = remembered(stamps)
+        scan = mailbox.scan_known(None)
         whole_scan = store.open_mailbox("INBOX").scan(None)
 
     found = dict(scan.present) if scan.complete else {**first.present, **scan.present}

@@ -37,7 +37,7 @@ Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
@@ -46,9 +46,6 @@ from mswatch.mailsync.flags import Flags
 Key = bytes
 Mark = bytes
 Stamp = bytes
-Known = Callable[
-    [], Mapping[Key, Stamp | None]
-]  # asked for only if it is needed: it is as large as the mailbox
 
 
 class MailboxError(TemporaryError):
@@ -137,18 +134,39 @@ class NotAdded:
     reason: str
 
 
+class Known(ABC):
+    """What the engine remembers of the messages of a mailbox: much, so ask for no more than is needed."""
+
+    @abstractmethod
+    def names(self) -> Iterator[Set[bytes | None]]:
+        """Give key and stamp of each message as one word, in portions; None for messages without a stamp."""
+
+    @abstractmethod
+    def unstamped(self) -> Collection[Key]:
+        """Return the messages without a stamp: it is not known which flags they have now."""
+
+    @abstractmethod
+    def stamps(self, keys: Collection[Key]) -> Mapping[Key, Stamp | None]:
+        """Return the stamps of those of these messages that are known."""
+
+    @abstractmethod
+    def has_longer(self, keys: Collection[Key], separator: bytes) -> bool:
+        """Tell whether the key of any message is one of these, the separator and something more."""
+
+
 class Mailbox(ABC):
     """An open mailbox."""
+
+    known: Known | None = None  # what the engine remembers of it, where it does
 
     @abstractmethod
     def scan(self, since: Mark | None) -> Scan:
         """Say what is there; with a mark that the store still understands, only what is different."""
 
-    def scan_known(self, since: Mark | None, known: Known) -> Scan:
+    def scan_known(self, since: Mark | None) -> Scan:
         """Say what is different since the mark, or else from what is known.
 
-        ``known`` gives the messages that this mailbox is known to have, with their stamps: None where it
-        is not known which flags they have now, so that they are to be told whatever they have.
+        A known message without a stamp is told with the flags that it has, whatever they are.
         """
         return self.scan(since)
 

@@ -315,11 +315,12 @@ class _MaildirMailbox(Mailbox):
         self._names = names
         self._place = place
         self._paths: dict[Key, bytes] | None = None  # as last listed
-        self._changed: dict[Key, bytes] = {}  # those of the last scan that told the different ones
+        self._changed: dict[Key, bytes] = {}  # without a list: those that were looked at one by one
+        self._looked_at: Mark | None = None  # the mark before the last scan
         self._keywords = Keywords(directory)
 
     def scan(self, since: Mark | None) -> Scan:
-        mark = _mark(self._directory)
+        mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
         self._keywords.read()
@@ -340,46 +341,48 @@ class _MaildirMailbox(Mailbox):
             present[key] |= self._keywords.by_message[key]
         return Scan(b"", mark, True, present)
 
-    def scan_known(self, since: Mark | None, known: Known) -> Scan:
-        mark = _mark(self._directory)
+    def scan_known(self, since: Mark | None) -> Scan:
+        mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
         self._keywords.read()
-        if not self._keywords.in_names:
+        if self.known is None or not self._keywords.in_names:
             return self.scan(None)
-        return self._scan_names(mark, known()) or self.scan(None)
+        return self._scan_names(mark, self.known) or self.scan(None)
 
-    def _scan_names(self, mark: Mark | None, known: Mapping[Key, Stamp | None]) -> Scan | None:
+    def _scan_names(self, mark: Mark | None, known: Known) -> Scan | None:
         """Tell which names are different from the known ones; None where keys are not unique, or files move.
 
         What is done for each message is done by the interpreter's own sets.
         """
-        by_name = {key + stamp: key for key, stamp in known.items() if stamp is not None}
-        clashing = {key.partition(b",")[0] for key in known if b"," in key}
-        listed = {self._new: set(_listed(self._new)), self._cur: set(os.listdir(self._cur))}
-        names = set().union(*listed.values())
-        paths: dict[Key, bytes] = {}
-        for directory, found in listed.items():
-            for name in found - by_name.keys():
-                if name[0] != 46:
-                    key = key_of(name)
-                    stamp = known.get(key)
-                    if key in paths or key in clashing or (stamp is not None and key + stamp in names):
-                        return None
-                    paths[key] = directory + name
-        vanished = {by_name[name] for name in by_name.keys() - names}
-        vanished.update(key for key, stamp in known.items() if stamp is None)
-        if clashing and any(key.partition(b",")[0] in clashing for key in vanished):
+        delivered = set(_listed(self._new))
+        names = set(os.listdir(self._cur))
+        count = len(names) + len(delivered)
+        names.update(delivered)
+        if len(names) != count:
+            return None
+        missing: set[bytes | None] = set()
+        for portion in known.names():
+            missing |= portion - names
+            names -= portion
+        unknown = [name for name in names if name[0] != 46]  # a dot: never a message
+        delivered &= names
+        paths = {key_of(name): (self._new if name in delivered else self._cur) + name for name in unknown}
+        gone = {key_of(name) for name in missing if name is not None}
+        doubtful = gone | set(known.unstamped()) if None in missing else gone
+        if len(paths) != len(unknown) or known.has_longer(doubtful | paths.keys(), b","):
             return None
         present, stamps = {}, {}
         begin = len(self._cur)
-        for key, path in paths.items():
-            stamp = self._stamp(path[begin:], key)
-            if stamp != known.get(key):  # the same where keywords are part of it
-                present[key] = self._flags(path.partition(b":")[2])
+        for key, was in {**dict.fromkeys(paths), **known.stamps(paths.keys())}.items():
+            if was is not None and key + was not in missing:
+                return None
+            stamp = self._stamp(paths[key][begin:], key)
+            if stamp != was:  # the same where keywords are part of it
+                present[key] = self._flags(paths[key].partition(b":")[2])
                 stamps[key] = stamp
         self._changed = paths
-        return Scan(b"", mark, False, present, vanished - paths.keys(), stamps)
+        return Scan(b"", mark, False, present, doubtful - paths.keys(), stamps)
 
     def _stamp(self, name: bytes, key: Key) -> Stamp:
         """Return what follows the key in a name, and what the letters of keywords in it mean at present."""
@@ -387,9 +390,10 @@ class _MaildirMailbox(Mailbox):
         return name[len(key) :] + keywords
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
+        if self._looked_at is not None and _mark(self._directory) == self._looked_at:
+            return keys  # nothing was renamed while they were listed, so the listing was exact
         missing = set(keys)
         for _ in range(LISTINGS - 1):
-            # A listing is exact if nothing was renamed meanwhile: then the first one already was.
             missing -= self._list().keys()
             if not missing:
                 break
@@ -470,9 +474,12 @@ class _MaildirMailbox(Mailbox):
 
     def _where_it_is(self, key: Key, act: Callable[[bytes], int | NotRead | None]) -> int | NotRead | None:
         """Do something with a message's file, finding it again if it was renamed; None if it is gone."""
-        if self._paths is None and key in self._changed:
-            with contextlib.suppress(FileNotFoundError):
-                return act(self._changed[key])
+        for likely in self._likely_paths(key) if self._paths is None else ():
+            self._changed[key] = likely
+            try:
+                return act(likely)
+            except FileNotFoundError:
+                self._changed.pop(key, None)
         paths = self._paths if self._paths is not None else self._list()
         path: bytes | None = None
         for _ in range(FIND_AGAIN):
@@ -486,6 +493,16 @@ class _MaildirMailbox(Mailbox):
                 if paths.get(key) == path and os.path.islink(path):
                     return NotRead(key, f"{_shown(path)} is a link that leads nowhere", lasting=True)
         return NotRead(key, f"{_shown(path or key)} is renamed all the time")
+
+    def _likely_paths(self, key: Key) -> Iterator[bytes]:
+        """Give the paths under which a message was last seen, or when its stamp was learnt."""
+        seen = self._changed.get(key)
+        if seen is not None:
+            yield seen
+        stamp = self.known.stamps([key]).get(key) if self.known is not None else None
+        if stamp is not None:
+            name = key + stamp.partition(b"\0")[0]
+            yield from (self._cur + name, self._new + name)
 
     def propose(self, count: int) -> Sequence[Key]:
         return [self._names.next() for _ in range(count)]

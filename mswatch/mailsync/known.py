@@ -1,0 +1,69 @@
+"""What is remembered of the messages of one side of a mailbox, for a store that compares itself with it.
+
+All of it is as large as the mailbox.  So it is given in portions, already in the form of what it is compared
+with, and what is asked of single messages is looked up by the index, unless they are many.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Set
+
+from mswatch.mailsync.decide import Side
+from mswatch.mailsync.stores.contract import Key, Known, Stamp
+
+# ruff: noqa: D102 - what a method does is in contract.py
+
+PORTION = 8192
+BETWEEN = b"/\n"  # no file's name has the first of these, no keyword the second one
+FEW = 1024  # keys for which as many look-ups cost less than reading everything
+
+
+class KnownMessages(Known):
+    """The rows of one mailbox and side."""
+
+    def __init__(self, database: sqlite3.Connection, mailbox: int, side: Side) -> None:
+        self._database = database
+        self._mailbox = mailbox
+        self._key, self._stamp = side, f"{side}_stamp"
+
+    def names(self) -> Iterator[Set[bytes | None]]:
+        # One long word for a portion costs half of what a row for each message does.
+        key, stamp = self._key, self._stamp
+        portion = self._query(f"{key}, {stamp}", f"AND {key} > ? ORDER BY {key} LIMIT {PORTION}")
+        words = f"CAST(group_concat(CAST({key} || {stamp} AS TEXT), ?) AS BLOB)"
+        query = f"SELECT {words}, max({key}), count({stamp}), count(*) FROM ({portion})"  # noqa: S608
+        last = b""
+        while True:
+            values = (BETWEEN.decode(), self._mailbox, last)
+            joined, last, stamped, count = self._database.execute(query, values).fetchone()
+            found: set[bytes | None] = set(joined.split(BETWEEN)) if stamped else set()
+            yield found | {None} if stamped < count else found
+            if count < PORTION:
+                return
+
+    def unstamped(self) -> Collection[Key]:
+        return {key for (key,) in self._select(self._key, f"AND {self._stamp} IS NULL")}
+
+    def stamps(self, keys: Collection[Key]) -> Mapping[Key, Stamp | None]:
+        columns = f"{self._key}, {self._stamp}"
+        if len(keys) > FEW:
+            return {key: stamp for key, stamp in self._select(columns) if key in keys}
+        found: dict[Key, Stamp | None] = {}
+        for key in keys:
+            found.update(self._select(columns, f"AND {self._key} = ?", key))
+        return found
+
+    def has_longer(self, keys: Collection[Key], separator: bytes) -> bool:
+        if len(keys) > FEW:
+            longer = self._select(self._key, f"AND instr({self._key}, ?)", separator)
+            return any(key.partition(separator)[0] in keys for (key,) in longer)
+        after = bytes([separator[0] + 1])
+        between = f"AND {self._key} >= ? AND {self._key} < ? LIMIT 1"
+        return any(self._select(self._key, between, key + separator, key + after).fetchone() for key in keys)
+
+    def _select(self, columns: str, where: str = "", *values: bytes) -> sqlite3.Cursor:
+        return self._database.execute(self._query(columns, where), (self._mailbox, *values))
+
+    def _query(self, columns: str, where: str) -> str:
+        return f"SELECT {columns} FROM message WHERE mailbox = ? AND {self._key} IS NOT NULL {where}"  # noqa: S608
