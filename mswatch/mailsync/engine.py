@@ -222,12 +222,16 @@ class Engine:
         try:
             step()
         except (TemporaryError, OSError) as error:
-            self._outcome.failed[work.name] = _reason(error)
-            self._boxes.close()
-            for store in self._stores.values():
-                store.mend()
+            self._failed(error, work.name)
             return False
         return True
+
+    def _failed(self, error: Exception, *names: str) -> None:
+        """Leave mailboxes for the next run, and get ready for others."""
+        self._outcome.failed |= dict.fromkeys(names, _reason(error))
+        self._boxes.close()
+        for store in self._stores.values():
+            store.mend()
 
     # Renamed mailboxes
 
@@ -239,11 +243,14 @@ class Engine:
         followed = set()
         for rename in mailboxes.renames(identities["near"], identities["far"], base):
             may = self._options.rules.of(rename.side)
-            if rename.base in self._outcome.failed:
+            if rename.base in self._outcome.failed or not (may.create and may.delete):
                 continue
-            if may.create and may.delete and self._moved_along(rename, remembered[rename.base]):
-                self._rename(rename, remembered[rename.base])
-                followed.add(rename.new_name)
+            try:
+                if self._moved_along(rename, remembered[rename.base]):
+                    self._rename(rename, remembered[rename.base])
+                    followed.add(rename.new_name)
+            except (TemporaryError, OSError) as error:
+                self._failed(error, rename.base, rename.name, rename.new_name)
         return followed
 
     def _moved_along(self, rename: Rename, row: MailboxRow) -> bool:
@@ -256,8 +263,10 @@ class Engine:
 
     def _rename(self, rename: Rename, row: MailboxRow) -> None:
         self._boxes.close()
-        if rename.name != rename.new_name:
-            self._stores[rename.side].rename_mailbox(rename.name, rename.new_name)
+        store = self._stores[rename.side]
+        # It may have moved along with a mailbox above it.
+        if rename.name != rename.new_name and rename.name in store.mailboxes([rename.name]):
+            store.rename_mailbox(rename.name, rename.new_name)
             self._listener.done(Done(RENAMED, rename.side, rename.name, detail=rename.new_name))
         with self._state.transaction():
             self._state.save_mailbox(replace(row, name=rename.new_name, near_mark=None, far_mark=None))

@@ -1,10 +1,12 @@
 """What becomes of the mailboxes: which of two stores belong together, are new, renamed or gone.  Pure.
 
-    near  far   base    what is done A     A     any     synced A     -     none    made on far, then
-    synced A     -     A       deleted on far: synced with nothing there; without messages it is removed
-    on near B     A     A       if B has A's identity and A's messages: renamed on near, so renamed on
-    far, and synced as B B     C     A       renamed differently: far's C is renamed to B -     -     A
-    forgotten
+    near  far   base    what is done
+    A     A     any     synced
+    A     -     none    made on far, then synced
+    A     -     A       deleted on far: synced with nothing there; without messages it is removed on near
+    B     A     A       renamed on near, if B has A's identity and messages: renamed on far, synced as B
+    B     C     A       renamed differently: far's C is renamed to B
+    -     -     A       forgotten
 
 INBOX is never renamed nor removed: a store without it is no store in order (``safety``).
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mswatch.mailsync.decide import Rules
-from mswatch.mailsync.options import Options
-from tests.mailsync.worlds import World
+from mswatch.mailsync.options import Options, Outcome
+from tests.mailsync.kinds import KindWorld
+from tests.mailsync.worlds import World, build
 
 COUNT = 30
 ACCEPT = Options(believe=True)
@@ -168,6 +169,36 @@ def test_renamed_mailbox_is_renamed(world: World) -> None:
     assert sorted(p.name for p in (world.path("far") / "renamed").rglob("*/*") if p.is_file()) == before
     assert world.contents("near") == world.contents("far")
     assert world.sync()[1].told == []
+
+
+@pytest.mark.parametrize(("near", "far"), [("maildir", "maildir"), ("mh", "maildir"), ("maildir", "mh")])
+def test_mailboxes_below_a_renamed_one_move_along(near: str, far: str, tmp_path: Path) -> None:
+    """A mailbox that was renamed with others below it is renamed with them."""
+    world = KindWorld(tmp_path, near, far)
+    build(tmp_path, "a x x x -> x\nlists/b x x x -> x\nlists/deep/c x x x -> x\n", world)
+    (world.path("near") / "lists").rename(world.path("near") / "groups")
+    outcome, listening = world.sync()
+    assert outcome == Outcome()
+    assert [(done.what, done.detail) for done in listening.told] == [("mailbox renamed", "groups")]
+    assert world.contents("near") == world.contents("far")
+    assert set(world.contents("far")) == {"INBOX", "groups", "groups/deep"}
+
+
+def test_rename_that_cannot_be_followed_stops_nothing_else(world: World) -> None:
+    """Where a mailbox cannot be renamed it is left alone and told; all others are synced."""
+    world.sync()
+    (world.path("near") / "lists").rename(world.path("near") / "renamed")
+    in_the_way = world.path("far") / "renamed"
+    in_the_way.touch()
+    world.put("near", "INBOX", "new")
+    outcome, listening = world.sync()
+    assert outcome.failed.keys() == {"lists", "renamed"}
+    assert [done.what for done in listening.told] == ["copied"]
+    in_the_way.unlink()
+    outcome, listening = world.sync()
+    assert outcome == Outcome()
+    assert [done.what for done in listening.told] == ["mailbox renamed"]
+    assert size(world) == COUNT + COUNT // 2 + 1
 
 
 def test_both_renamed_a_mailbox(world: World) -> None:
