@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ class Fifo:
 
 
 class Service:
-    """A running ``mswatch run``."""
+    """A running ``mswatch run``; its log is read all the time, so that it never waits for the test."""
 
     def __init__(
         self, base: Path, *options: str, env: dict[str, str] | None = None, argv: list[str] | None = None
@@ -84,8 +85,14 @@ class Service:
             env=self.environment,
             cwd=base,
         )
+        assert self.process.stdout is not None
+        self._pipe = self.process.stdout.fileno()
+        os.set_blocking(self._pipe, False)
         self._log = b""
         self._seen = 0
+        self._is_over = False
+        self._news = threading.Condition()
+        threading.Thread(target=self._follow, daemon=True).start()
 
     def __enter__(self) -> Service:
         return self
@@ -106,27 +113,37 @@ class Service:
 
     @property
     def log(self) -> str:
-        """Everything that it printed, as far as the test has read."""
+        """Everything that it has printed so far."""
         return self._log.decode("utf-8", "replace")
 
     def expect(self, text: str, deadline_s: float = DEADLINE_S) -> str:
         """Wait for a line that holds a text, after the last one that was expected; return the line."""
         end = time.monotonic() + deadline_s
-        while True:
-            while b"\n" in self._log[self._seen :]:
-                line, _, _ = self._log[self._seen :].partition(b"\n")
-                self._seen += len(line) + 1
-                if text in line.decode("utf-8", "replace"):
-                    return line.decode("utf-8", "replace")
-            self._read(end, text)
+        with self._news:
+            while True:
+                while (line_end := self._log.find(b"\n", self._seen)) >= 0:
+                    line = self._log[self._seen : line_end].decode("utf-8", "replace")
+                    self._seen = line_end + 1
+                    if text in line:
+                        return line
+                if self._is_over or not self._news.wait(end - time.monotonic()):
+                    raise AssertionError(f"{text!r} was not printed; the log is:\n{self.log}")
 
-    def _read(self, end: float, text: str) -> None:
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, end - time.monotonic()))
-        data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-        if not data:
-            raise AssertionError(f"{text!r} was not printed; the log is:\n{self.log}")
-        self._log += data
+    def _follow(self) -> None:
+        while not self._is_over:
+            select.select([self._pipe], [], [])
+            self._take()
+
+    def _take(self) -> None:
+        """Read what is in the pipe."""
+        with self._news:
+            try:
+                while data := os.read(self._pipe, 65536):
+                    self._log += data
+                self._is_over = True
+            except BlockingIOError:
+                pass
+            self._news.notify_all()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the service, and return its exit status."""
@@ -134,11 +151,9 @@ class Service:
         return self.wait()
 
     def wait(self) -> int:
-        """Read the log to its end, and return the exit status."""
-        assert self.process.stdout is not None
+        """Wait for its end, read the log to where it ends then, and return the exit status."""
         status = self.process.wait(DEADLINE_S)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        self._log += self.process.stdout.read() or b""
+        self._take()  # to its end: what the service left behind may still hold the pipe
         return status
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:

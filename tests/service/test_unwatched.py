@@ -89,8 +89,9 @@ def test_what_needs_a_person_is_not_tried_again_at_once(world: World) -> None:
         for name in (b"a\n", b"b\n", b"c\n"):
             world.near.say(name)
         wait_until(lambda: "c" in service.status()["mailboxes"], "the changes are known")
-        assert service.call("sync", "work", "d").returncode != 0
         assert service.log.count("Sync started") == 1
+        assert service.call("sync", "work", "d").returncode != 0
+        service.expect("syncer d")
         service.expect("Sync errored")
         assert service.status()["runs"]["started"] == 2
         script(world.syncer, "exit 0")
