@@ -35,26 +35,28 @@ bool echo_is_wanted(void)
     return atomic_load_explicit(&is_on, memory_order_relaxed);
 }
 
-/* Tell whether a path ends in cur/NAME or new/NAME; one that is relative may begin with these, or be NAME alone. */
-static bool is_message(const char *path, bool is_relative)
+/* Return the name in a path that ends in cur/NAME or new/NAME, or NULL; one that is relative may begin with these, or
+   be NAME alone. */
+static const char *message_name(const char *path)
 {
+    bool is_relative = path[0] != '/';
     const char *slash = strrchr(path, '/');
     size_t before = slash != NULL ? (size_t)(slash - path) : 0;
 
     if (slash == NULL)
-        return is_relative;
+        return path;
     if (before < 3 || slash[1] == '\0' || (before == 3 ? !is_relative : slash[-4] != '/'))
-        return false;
-    return memcmp(slash - 3, "cur", 3) == 0 || memcmp(slash - 3, "new", 3) == 0;
+        return NULL;
+    return memcmp(slash - 3, "cur", 3) == 0 || memcmp(slash - 3, "new", 3) == 0 ? slash + 1 : NULL;
 }
 
 /* Tell whether a path goes straight to its file: "." and ".." cannot be taken out of it without asking the
    kernel where links lead. */
-static bool is_straight(const char *path)
+static bool is_straight(const char *path, const char *name)
 {
-    for (const char *dot = path; (dot = strchr(dot, '.')) != NULL; dot++) {
+    for (const char *dot = path; (dot = memchr(dot, '.', (size_t)(name - dot))) != NULL; dot++) {
         const char *after = dot + (dot[1] == '.') + 1;
-        if ((dot == path || dot[-1] == '/') && (*after == '/' || *after == '\0'))
+        if ((dot == path || dot[-1] == '/') && *after == '/')
             return false;
     }
     return true;
@@ -101,7 +103,7 @@ static size_t absolute_path(int directory, const char *path, char *room, size_t 
         if (before > 1)
             before++;
     }
-    if (before + length >= size || !is_straight(path))
+    if (before + length >= size)
         return 0;
     if (before != 0)
         room[before - 1] = '/';
@@ -109,15 +111,15 @@ static size_t absolute_path(int directory, const char *path, char *room, size_t 
     return before + length;
 }
 
-/* Append a record if it is about a message and there is room. */
-static void append(const char *what, int directory, const char *path)
+/* Append a record if there is room and it is about a message for certain. */
+static void append(const char *what, size_t word, int directory, const char *path, const char *name)
 {
-    size_t word = strlen(what) + 1, room = sizeof records - used;
+    size_t room = sizeof records - used;
 
-    if (room <= word || !is_message(path, path[0] != '/'))
-        return; /* as most names are, those in tmp: not worth finding out the whole path */
+    if (room <= word || !is_straight(path, name))
+        return;
     size_t length = absolute_path(directory, path, records + used + word, room - word);
-    if (length == 0 || !is_message(records + used + word, false))
+    if (length == 0 || (path[0] != '/' && message_name(records + used + word) == NULL))
         return;
     memcpy(records + used, what, word);
     used += word + length + 1;
@@ -134,29 +136,37 @@ static void send_records(void)
         atomic_store(&is_on, false);
 }
 
-static void record(const char *what, int directory, const char *path)
+/* Most names are in tmp, and not worth more than a look at their end. */
+static void record(const char *what, size_t word, int directory, const char *path)
 {
-    int saved_errno = errno;
+    const char *name = message_name(path);
 
-    if (atomic_flag_test_and_set(&is_taken))
+    if (name == NULL)
         return;
-    append(what, directory, path);
+    int saved_errno = errno;
+    if (atomic_flag_test_and_set_explicit(&is_taken, memory_order_acquire))
+        return;
+    append(what, word, directory, path, name);
     if (used > sizeof records / 2)
         send_records();
-    atomic_flag_clear(&is_taken);
+    atomic_flag_clear_explicit(&is_taken, memory_order_release);
     errno = saved_errno;
 }
 
 void made(int directory, const char *path)
 {
+    static const char what[] = "made";
+
     if (echo_is_wanted())
-        record("made", directory, path);
+        record(what, sizeof what, directory, path);
 }
 
 void removed(int directory, const char *path)
 {
+    static const char what[] = "removed";
+
     if (echo_is_wanted())
-        record("removed", directory, path);
+        record(what, sizeof what, directory, path);
 }
 
 /* The parent sends what it gathered; a child that sent it too would tell of changes that nobody made. */
