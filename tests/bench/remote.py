@@ -12,10 +12,12 @@ Measured in one run, with a proxy between ssh and sshd that adds a round trip of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +45,12 @@ def main() -> None:
     parser.add_argument("--deliveries", type=int, default=100)
     parser.add_argument("--starts", type=int, default=20)
     options = parser.parse_args()
-    with running_sshd() as sshd, tempfile.TemporaryDirectory() as directory:
+    # The server's log is printed at its end.
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        running_sshd() as sshd,
+        tempfile.TemporaryDirectory() as directory,
+    ):
         MaildirStore(sshd.home / "Maildir").make()
         starts: dict[str, list[float]] = {}
         for round_trip in (0.0, 0.05):
@@ -52,16 +59,21 @@ def main() -> None:
                 base.mkdir()
                 floor = floor_of_delivery(sshd, options.deliveries)
                 ours = delivery(sshd, base, options.deliveries)
-                print(f"round trip {round_trip * 1000:g} ms")
-                print(f"  delivery to run       {spread(ours)}")
-                print(f"  floor: a line by ssh  {spread(floor)}")
+                tell(f"round trip {round_trip * 1000:g} ms")
+                tell(f"  delivery to run       {spread(ours)}")
+                tell(f"  floor: a line by ssh  {spread(floor)}")
                 for name, start in (("our watcher", start_watcher), ("ssh HOST true", start_true)):
                     times = [start(sshd) for _ in range(options.starts)]
                     starts.setdefault(name, []).append(statistics.median(times))
-                    print(f"  start of {name:<13} {spread(times)}")
+                    tell(f"  start of {name:<13} {spread(times)}")
         for name, (without, with_delay) in starts.items():
-            print(f"round trips of a start: {(with_delay - without) / 0.05:.1f} {name}")
-        print(f"memory of the helper: {memory(sshd)}")
+            tell(f"round trips of a start: {(with_delay - without) / 0.05:.1f} {name}")
+        tell(f"memory of the helper: {memory(sshd)}")
+
+
+def tell(line: str) -> None:
+    """Print a line of the table."""
+    print(line, file=sys.__stdout__, flush=True)
 
 
 def spread(times: list[float]) -> str:
