@@ -5,6 +5,7 @@ Nothing is installed behind the ssh but python3: what watches there is sent.
 
 from __future__ import annotations
 
+import mailbox
 import os
 import shutil
 import signal
@@ -88,6 +89,7 @@ def synced(service: Service) -> None:
     service.expect("Sync completed")
 
 
+MESSAGE = b"From sender@example.org Mon Nov  2 10:00:00 2026\nSubject: a\n\nText.\n\n"
 NOISE = r"printf 'Welcome!\nno newline at the end'; echo warning >&2; yes | head -c 300000; echo; echo"
 SHELLS = {
     "sh": 'exec /bin/sh "$@"',
@@ -518,6 +520,31 @@ def test_another_network(account: Account) -> None:
 def tries(account: Account) -> int:
     """Return how often the far watcher was started."""
     return len((account.world.base / "tries").read_text())
+
+
+def test_mboxes_there(account: Account) -> None:
+    """The mbox files of the host are watched by the helper that is sent; who reads one changes nothing."""
+    folder, spool = account.sshd.home / "mail/lists/python", account.sshd.home / "spool"
+    folder.parent.mkdir(parents=True)
+    for path in (folder, spool):
+        path.write_bytes(MESSAGE)
+    with account.service(store='mbox = "~/mail"\ninbox = "~/spool"') as service:
+        synced(service)
+        assert folder.read_bytes() == spool.read_bytes() == MESSAGE
+        for path, name in ((folder, "lists/python"), (spool, "INBOX")):
+            with path.open("ab") as file:
+                file.write(MESSAGE)
+            assert service.expect("+ ").endswith(f"/syncer {name}")
+
+
+def test_mh_there(account: Account) -> None:
+    """So are MH folders."""
+    folder = account.sshd.home / "Mail/inbox"
+    folder.mkdir(parents=True)
+    with account.service(store='mh = "~/Mail"') as service:
+        synced(service)
+        mailbox.MH(folder, create=False).add(b"Subject: b\n\nText.\n")
+        assert service.expect("+ ").endswith("/syncer INBOX")
 
 
 def test_watches_that_are_used_up(account: Account) -> None:
