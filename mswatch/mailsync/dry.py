@@ -1,13 +1,17 @@
-"""Stores that change nothing: what would be done is answered as if it were done.
+"""Stores that change nothing: what would be done is answered as if it were done, and seen by who looks again.
 
-Reading goes through to the real store.  What was "made" is remembered as far as the same run asks for it
-again: a mailbox that would be made can be opened, and is empty.  Nothing else is, so a dry run says of a
-trash or of what a rename would lead to only the first step.
+Reading goes through to the real store.  What was "made", "renamed", "moved" or "removed" is remembered over
+it, because a run looks again at what it did: a trash is synced after messages were moved to it, a mailbox is
+removed when it is empty.  So a dry run tells what a run would do, act by act.
+
+Two things cannot be known before: what a server would refuse, and which of messages that are only copied
+now would be copies of each other.  A message that would come has a key with a star in front: it is not there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
@@ -17,6 +21,7 @@ from mswatch.mailsync.stores.contract import (
     Mark,
     Message,
     NotAdded,
+    NotEmptyError,
     NotRead,
     Scan,
     Seen,
@@ -25,18 +30,38 @@ from mswatch.mailsync.stores.contract import (
 
 # ruff: noqa: D102 - what a method does is in contract.py
 
+NOTHING = Scan(b"", None, True, {})
+
+
+@dataclass
+class _Changes:
+    """What would be different in a mailbox."""
+
+    flags: dict[Key, Flags] = field(default_factory=dict)
+    added: dict[Key, tuple[Flags, bytes]] = field(default_factory=dict)  # flags and header
+    gone: set[Key] = field(default_factory=set)
+
+    def any(self) -> bool:
+        """Tell whether anything would be."""
+        return bool(self.flags or self.added or self.gone)
+
+    def take_away(self, key: Key) -> None:
+        """A message would not be there."""
+        if self.added.pop(key, None) is None:
+            self.gone.add(key)
+
 
 class DryStore(Store):
     """A store that is only looked at."""
-
-    changes = False
 
     def __init__(self, store: Store) -> None:
         self.name = store.name
         self.notes = store.notes
         self._store = store
         self._there = False
-        self._made: set[str] = set()
+        self._real: dict[str, str | None] = {}  # what mailboxes are called; None: there is none
+        self._unmade: set[str] = set()  # real names that would be there no more
+        self._changes: dict[str, _Changes] = {}
 
     def open(self) -> bool:
         self._there = self._store.open()
@@ -52,23 +77,63 @@ class DryStore(Store):
         return self._store.identity() if self._there else b""
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
-        return self._store.mailboxes(only) if self._there else {}
+        if not self._real and not self._unmade:
+            found = dict(self._store.mailboxes(only)) if self._there else {}
+        else:
+            real = self._store.mailboxes() if self._there else {}
+            found = {name: seen for name, seen in real.items() if name not in self._unmade}
+            for name, its in self._real.items():
+                found[name] = real.get(its, Seen()) if its is not None else Seen()
+        for name, changes in self._changes.items():
+            if name in found and changes.any():
+                found[name] = Seen(found[name].identity)
+        return {name: seen for name, seen in found.items() if only is None or name in only}
 
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         return self._store.hidden(mailboxes) if self._there else {}
 
+    @property
+    def renames_below(self) -> bool:  # type: ignore[override]
+        """As the real store does."""
+        return self._store.renames_below
+
     def make_mailbox(self, mailbox: str) -> None:
-        self._made.add(mailbox)
+        if mailbox not in self.mailboxes([mailbox]):
+            self._real[mailbox] = None
+            self._changes.pop(mailbox, None)
 
     def rename_mailbox(self, mailbox: str, new_name: str) -> None:
-        pass
+        for name in list(self.mailboxes()):
+            if name == mailbox or (self.renames_below and name.startswith(f"{mailbox}/")):
+                renamed = new_name + name[len(mailbox) :]
+                self._real[renamed] = self._take_away(name)
+                self._changes[renamed] = self._changes.pop(name, _Changes())
+
+    def _take_away(self, name: str) -> str | None:
+        """A mailbox would not be there; return what is called so."""
+        real = self._real.pop(name, name)
+        if real is not None:
+            self._unmade.add(real)
+        return real
 
     def remove_mailbox(self, mailbox: str) -> None:
-        pass
+        box = self.open_mailbox(mailbox)
+        try:
+            if box.scan(None).present:
+                raise NotEmptyError(f"store {self.name}: {mailbox} is not empty")
+        finally:
+            box.close()
+        self._take_away(mailbox)
+        self._changes.pop(mailbox, None)
 
     def open_mailbox(self, mailbox: str) -> Mailbox:
-        exists = self._there and mailbox in self._store.mailboxes([mailbox])
-        return DryMailbox(None if not exists and mailbox in self._made else self._store.open_mailbox(mailbox))
+        real = self._real.get(mailbox, mailbox)
+        box = self._store.open_mailbox(real) if real is not None else None
+        return DryMailbox(box, self.changes_of(mailbox), self)
+
+    def changes_of(self, mailbox: str) -> _Changes:
+        """Return what would be different in a mailbox."""
+        return self._changes.setdefault(mailbox, _Changes())
 
     def close(self) -> None:
         self._store.close()
@@ -77,44 +142,96 @@ class DryStore(Store):
 class DryMailbox(Mailbox):
     """A mailbox that is only looked at; without a real one, an empty one."""
 
-    def __init__(self, mailbox: Mailbox | None) -> None:
+    def __init__(self, mailbox: Mailbox | None, changes: _Changes, store: DryStore) -> None:
         self._mailbox = mailbox
+        self._changes = changes
+        self._store = store
 
     def scan(self, since: Mark | None) -> Scan:
-        return self._mailbox.scan(since) if self._mailbox else Scan(b"", None, True, {})
+        if self._mailbox is None or self._changes.any():
+            return self._scan_changed()
+        return self._mailbox.scan(since)
 
     def scan_known(self, since: Mark | None) -> Scan:
-        if self._mailbox:
-            self._mailbox.known = self.known
-        return self._mailbox.scan_known(since) if self._mailbox else self.scan(since)
+        if self._mailbox is None or self._changes.any():
+            return self._scan_changed()
+        self._mailbox.known = self.known
+        return self._mailbox.scan_known(since)
+
+    def _scan_changed(self) -> Scan:
+        scan = self._mailbox.scan(None) if self._mailbox is not None else NOTHING
+        present = {key: flags for key, flags in scan.present.items() if key not in self._changes.gone}
+        present |= {key: flags for key, flags in self._changes.flags.items() if key in present}
+        present |= {key: flags for key, (flags, _) in self._changes.added.items()}
+        return Scan(scan.epoch, None, True, present)
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
-        return self._mailbox.absent(keys) if self._mailbox else keys
+        would_be = {key for key in keys if key in self._changes.gone}
+        others = [key for key in keys if key not in would_be and key not in self._changes.added]
+        return would_be | set(self._mailbox.absent(others) if self._mailbox is not None else others)
 
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
-        return self._mailbox.headers(keys) if self._mailbox else iter(())
+        added = self._changes.added
+        yield from ((key, added[key][1]) for key in keys if key in added)
+        there = [key for key in keys if key not in added and key not in self._changes.gone]
+        if there and self._mailbox is not None:
+            yield from self._mailbox.headers(there)
 
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
-        if self._mailbox is not None and size_limit is not None:
-            yield from self._mailbox.read(keys, size_limit)  # only that tells what is too large
-        elif self._mailbox is not None:
-            yield from (Message(key, NONE, 0, 0, iter((b"",))) for key in keys)  # nothing is transferred
+        there = [key for key in keys if key not in self._changes.added and key not in self._changes.gone]
+        if there and self._mailbox is not None:
+            yield from self._mailbox.read(there, size_limit)
+
+    def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        too_large = set()
+        if size_limit is not None and self._mailbox is not None:
+            for each in self._mailbox.larger(keys, size_limit):
+                too_large.add(each.key)
+                yield each
+        wanted = [key for key in keys if key not in too_large]
+        flags = self._flags_of(wanted)
+        for answer in self.headers(wanted):  # no body is transferred
+            if isinstance(answer, NotRead):
+                yield answer
+            else:
+                key, header = answer
+                yield Message(key, flags.get(key, NONE), 0, 0, iter((header + b"\n\n",)))
+
+    def _flags_of(self, keys: Sequence[Key]) -> dict[Key, Flags]:
+        """Return the flags of messages that are on their way to elsewhere in this store or the other one."""
+        present = self._scan_changed().present if keys else {}
+        return {key: present.get(key) or NONE for key in keys}
 
     def propose(self, count: int) -> None:
         return None
 
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
         for message in messages:
-            yield Added(message.key, message.key, message.flags)
+            key = b"*" + message.key
+            self._changes.added[key] = (message.flags, next(message.chunks, b""))
+            yield Added(message.key, key, message.flags)
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
-        yield from wanted.items()
+        for key, flags in wanted.items():
+            if key in self._changes.added:
+                self._changes.added[key] = (flags, self._changes.added[key][1])
+            else:
+                self._changes.flags[key] = flags
+            yield key, flags
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
-        yield from keys
+        for key in keys:
+            self._changes.take_away(key)
+            yield key
 
     def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
-        yield from ((key, None) for key in keys)
+        flags = self._flags_of(keys)
+        headers = dict(each for each in self.headers(keys) if not isinstance(each, NotRead))
+        target = self._store.changes_of(mailbox)
+        for key in keys:
+            self._changes.take_away(key)
+            target.added[b"*" + key] = (flags[key], headers.get(key, b""))
+            yield key, b"*" + key
 
     def close(self) -> None:
         if self._mailbox:

@@ -383,7 +383,7 @@ class Engine:
             if all(work.there.values()):
                 self._guarded(work, partial(work.remove_copies, side, touched))
         self._boxes.close()
-        if touched and self._stores[side].changes:
+        if touched:
             self._sync(touched)
 
     def _remember(self) -> None:

@@ -369,7 +369,7 @@ class Work:
         rows: list[NewRow] = []
         stamps: dict[Side, dict[Key, Stamp]] = {"near": {}, "far": {}}
         try:
-            for answer in target.add(taken.messages(source.read(keys, self._context.options.size_limit))):
+            for answer in target.add(taken.messages(source.carry(keys, self._context.options.size_limit))):
                 self._context.listener.advance()
                 if isinstance(answer, Added):
                     flags, digest = taken.known.pop(answer.source)

@@ -28,6 +28,7 @@ class StoreAround(Store):
         self.name = inner.name
         self.inner = inner
         self.notes = inner.notes
+        self.renames_below = inner.renames_below
 
     def open(self) -> bool:
         return self.inner.open()
@@ -72,6 +73,10 @@ class MailboxAround(Mailbox):
     def scan(self, since: Mark | None) -> Scan:
         return self.inner.scan(since)
 
+    def scan_known(self, since: Mark | None) -> Scan:
+        self.inner.known = self.known
+        return self.inner.scan_known(since)
+
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         return self.inner.absent(keys)
 
@@ -80,6 +85,9 @@ class MailboxAround(Mailbox):
 
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         return self.inner.read(keys, size_limit)
+
+    def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        return self.inner.carry(keys, size_limit)
 
     def propose(self, count: int) -> Sequence[Key] | None:
         return self.inner.propose(count)

@@ -148,11 +148,11 @@ class _RecordedMailbox(MailboxAround):
         self._recorder = recorder
         recorder.opened(side, name, inner)
 
-    def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+    def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         if self._recorder.messages:
             self._recorder.keep_all(self._side, self._name, keys)
         lasting = []
-        for each in self.inner.read(keys, size_limit):
+        for each in self.inner.carry(keys, size_limit):
             if isinstance(each, NotRead) and each.lasting:
                 lasting.append(each.key)
             yield each

@@ -36,11 +36,17 @@ class KindWorld(World):
         self.kinds = {"near": near, "far": far}
 
     def store(self, side: Side) -> Store:
+        return self._store(side, dry=False)
+
+    def dry_store(self, side: Side) -> Store:
+        return self._store(side, dry=True)
+
+    def _store(self, side: Side, *, dry: bool) -> Store:
         journals = self.directory / "journals"
         if self.kinds[side] == "mbox":
-            return MboxStore(side, self.path(side), FORM, journals)
+            return MboxStore(side, self.path(side), FORM, journals, looks_only=dry)
         if self.kinds[side] == "mh":
-            return MhStore(side, self.path(side), MH_FORM, journals)
+            return MhStore(side, self.path(side), MH_FORM, journals, looks_only=dry)
         return super().store(side)
 
     def make(self, side: Side, mailbox: str) -> Path:

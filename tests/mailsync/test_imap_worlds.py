@@ -23,7 +23,7 @@ from mswatch.mailsync.options import Options
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
-from tests.mailsync.worlds import Contents, World, build
+from tests.mailsync.worlds import Contents, World, acts, build
 from tests.servers.dovecot import Dovecot
 from tests.servers.waiting import wait_until
 
@@ -103,11 +103,13 @@ TRIED = [
 
 @pytest.mark.parametrize(("name", "kind"), TRIED)
 def test_run_and_run_again(name: str, kind: str, tmp_path: Path, dovecot: Dovecot) -> None:
-    """A run leads to the end that is written down, and a second one does nothing."""
+    """A run leads to the end that is written down, as a dry run foretold, and a second one does nothing."""
     text, options = WORLDS[name]
     sides, settings = KINDS[kind]
     world = build_with(world_class(dovecot, *sides, settings=settings), tmp_path / "world", text)
-    outcome, _ = world.sync(options)
+    foretold = world.dry_run(options)
+    outcome, listening = world.sync(options)
+    assert acts(foretold) == acts(listening.told)
     assert not outcome.failed
     assert not outcome.problems
     assert not outcome.refused

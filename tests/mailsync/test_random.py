@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.options import Options
 from tests.mailsync.test_worlds import in_child, run_until
-from tests.mailsync.worlds import World
+from tests.mailsync.worlds import World, acts
 
 MAILBOXES = ("INBOX", "one", "one/two")
 sides = st.sampled_from(SIDES)
@@ -36,6 +36,7 @@ class Edits(RuleBasedStateMachine):
         self.count = 0
         self.delivered: set[str] = set()
         self.deleted: set[str] = set()
+        self.backup: dict[str, bytes] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -90,9 +91,11 @@ class Edits(RuleBasedStateMachine):
 
     @rule()
     def run(self) -> None:
-        """A run comes to its end."""
-        outcome, _ = self.world.sync()
+        """A run comes to its end, and does what a dry run said of it."""
+        foretold = self.world.dry_run()
+        outcome, listening = self.world.sync()
         assert not outcome.failed, outcome
+        assert acts(foretold) == acts(listening.told)
 
     @rule()
     def lose_the_state(self) -> None:
@@ -101,6 +104,19 @@ class Edits(RuleBasedStateMachine):
         for path in self.directory.glob("state.sqlite*"):
             path.unlink()
         self.run()
+
+    @rule()
+    def back_up_the_state(self) -> None:
+        """The state is copied, while nobody works on it."""
+        self.backup = {path.name: path.read_bytes() for path in self.directory.glob("state.sqlite*")}
+
+    @rule()
+    def restore_the_state(self) -> None:
+        """The state is an older one than the stores; before the first copy: none."""
+        for path in self.directory.glob("state.sqlite*"):
+            path.unlink()
+        for name, data in self.backup.items():
+            (self.directory / name).write_bytes(data)
 
     @invariant()
     def nothing_is_lost(self) -> None:

@@ -18,12 +18,14 @@ import os
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mswatch.mailsync.decide import SIDES, Side
+from mswatch.mailsync.dry import DryStore
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN, Flags
 from mswatch.mailsync.options import Done, Options, Outcome
@@ -132,6 +134,24 @@ class World:
             return engine.run(only), listening
         finally:
             state.close()
+
+    def dry_store(self, side: Side) -> Store:
+        """Return a store that is only looked at."""
+        return self.store(side)
+
+    def dry_run(self, options: Options | None = None) -> list[Done]:
+        """Say what a run would do, changing nothing."""
+        listening = Listening()
+        near, far = (DryStore(self.dry_store(side)) for side in SIDES)
+        with TemporaryDirectory() as copy:
+            if self.state_file.exists():
+                State.copy_file(self.state_file, Path(copy))
+            state, _ = State.open(Path(copy) / self.state_file.name)
+            try:
+                Engine(near, far, state, options or Options(), listening).run()
+            finally:
+                state.close()
+        return listening.told
 
     def make(self, side: Side, mailbox: str) -> Path:
         """Make a mailbox."""
@@ -242,6 +262,11 @@ class World:
                 database.execute("UPDATE about SET value = ? WHERE name = ?", (inode, f"{side}_identity"))
         database.close()
         return copied
+
+
+def acts(told: Iterable[Done]) -> Counter[tuple[str, ...]]:
+    """Return what was done as it can be compared: by which key a message will go is not known before."""
+    return Counter((each.what, each.side, each.mailbox, each.detail, str(bool(each.key))) for each in told)
 
 
 def build(directory: Path, world: str, made: World | None = None) -> World:

@@ -185,6 +185,16 @@ class Mailbox(ABC):
         One of more than ``size_limit`` bytes comes as NotRead, and is not transferred.
         """
 
+    def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
+        """Give messages that are to be added to another store, as ``read`` does."""
+        return self.read(keys, size_limit)
+
+    def larger(self, keys: Sequence[Key], size_limit: int) -> Iterator[NotRead]:
+        """Give those of these messages that ``carry`` refuses for their size, without transferring any."""
+        for each in self.read(keys, size_limit):
+            if isinstance(each, NotRead) and each.lasting:
+                yield each
+
     @abstractmethod
     def propose(self, count: int) -> Sequence[Key] | None:
         """Return keys that ``add`` will give to messages that ask for them; None if the store cannot choose.
@@ -229,7 +239,7 @@ class Store(ABC):
     """A set of mailboxes."""
 
     name: str  # for messages
-    changes: bool = True  # False: what is done is only told
+    renames_below: bool = True  # mailboxes below a renamed one move along
     notes: list[str]  # what a person should know of and nothing can be done about, one line each
 
     @abstractmethod

@@ -181,10 +181,10 @@ class ImapMailbox(Mailbox):
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         wanted = list(keys)
         if size_limit is not None:
-            large = self._larger_than(size_limit, wanted)
-            for key, size in large.items():
-                yield NotRead(key, f"message {key.decode()} is too large ({size} bytes)", lasting=True)
-            wanted = [key for key in wanted if key not in large]
+            large = list(self.larger(keys, size_limit))
+            yield from large
+            refused = {each.key for each in large}
+            wanted = [key for key in wanted if key not in refused]
         self._account.session.compress_if_it_pays(len(wanted) * TYPICAL_BYTES)
         events = self._fetch(wanted, *READ, is_last=True)
         asked = set(wanted)
@@ -201,13 +201,11 @@ class ImapMailbox(Mailbox):
             for _ in message.chunks:
                 pass  # what the reader left
 
-    def _larger_than(self, limit: int, keys: Sequence[Key]) -> dict[Key, int]:
-        return {
-            key_of(event.uid): event.size
-            for event in self._fetch(keys, "UID", "RFC822.SIZE")
-            if isinstance(event, Fetch) and event.uid is not None and (event.size or 0) > limit
-            if event.size is not None
-        }
+    def larger(self, keys: Sequence[Key], size_limit: int) -> Iterator[NotRead]:
+        for event in self._fetch(keys, "UID", "RFC822.SIZE"):
+            if isinstance(event, Fetch) and event.uid is not None and (event.size or 0) > size_limit:
+                reason = f"message {event.uid} is too large ({event.size} bytes)"
+                yield NotRead(key_of(event.uid), reason, lasting=True)
 
     def _streamed(self, first: BodyChunk, events: Iterator[object]) -> Message:
         begun = parse_begun(first.begun)

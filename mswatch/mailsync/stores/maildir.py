@@ -77,7 +77,7 @@ class MaildirStore(Store):
         self.name = name
         self.notes: list[str] = []
         self._root = os.fsencode(root)
-        self._nested = layout == "nested"
+        self._nested = self.renames_below = layout == "nested"
         self._form = form
         self._directories: dict[str, bytes] = {}  # by canonical name, as last listed
         self._unreadable: dict[bytes, str] = {}  # directories that the last listing had to pass over, and why
