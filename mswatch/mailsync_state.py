@@ -69,8 +69,7 @@ def _locked(name: str, directory: Path, tell: Tell | None, *, make: bool) -> Ite
 
 @contextmanager
 def _opened(name: str, pair: str, directory: Path) -> Iterator[tuple[State, str]]:
-    state, note = State.open(state_file(name, directory))
-    try:
+    with State.opened(state_file(name, directory)) as (state, note):
         remembered = state.about("pair").decode("utf-8", "surrogateescape")
         if pair != remembered:
             if remembered:
@@ -78,5 +77,3 @@ def _opened(name: str, pair: str, directory: Path) -> Iterator[tuple[State, str]
             state.forget_everything()
             state.set_about("pair", pair.encode("utf-8", "surrogateescape"))
         yield state, note
-    finally:
-        state.close()

@@ -12,7 +12,8 @@ written after the report.  The other way round nothing can happen, so commits ne
 once: the write-ahead log with ``synchronous = NORMAL`` costs one write for a batch, a rollback journal
 two fsyncs.
 
-A damaged database is moved aside and begun anew.
+A damaged database is moved aside and begun anew, but only if it is damaged when one looks again: where a disk
+fails for a moment, SQLite calls a database malformed too.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mswatch.errors import TemporaryError
+from mswatch.errors import MswatchError, TemporaryError
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
 from mswatch.mailsync.known import KnownMessages
@@ -114,20 +115,40 @@ class State:
         self._database = database
 
     @classmethod
-    def open(cls, path: Path) -> tuple[State, str]:
-        """Open the state in a file, made if there is none; return it, and what a person should know of it."""
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[tuple[State, str]]:
+        """Give the state in a file, made if there is none, and what a person should know of it.
+
+        Raises:
+            TemporaryError: It cannot be opened, or cannot be read or written any more.
+        """
         try:
-            return cls(_connect(os.fspath(path))), ""
-        except sqlite3.OperationalError as error:
-            raise TemporaryError(
-                f"cannot open the state {str(path)!r}: {error}", "make it and its directory writable"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-            path.rename(aside)
-            for end in ("-wal", "-shm", "-journal"):
-                path.with_name(path.name + end).unlink(missing_ok=True)
-            return cls(_connect(os.fspath(path))), f"the state was damaged ({error}); it is now {aside.name}"
+            database, note = _connect(os.fspath(path)), ""
+        except (OSError, ValueError, sqlite3.DatabaseError) as error:  # the second: words that are no text
+            if not _is_damaged(path):
+                raise TemporaryError(
+                    f"cannot open the state {str(path)!r}: {error}",
+                    "make it and its directory writable; or remove it: messages are then paired anew",
+                ) from error
+            note = f"the state was damaged ({error}); it is now {_set_aside(path).name}"
+            database = _connect(os.fspath(path))
+        try:
+            with closing(database):
+                yield cls(database), note
+        except (MswatchError, OSError):
+            raise
+        except Exception as error:  # rows that cannot be lead to any
+            if _is_damaged(path):
+                raise TemporaryError(
+                    f"the state was found damaged ({error}); it is now {_set_aside(path).name}",
+                    "the next run pairs all messages anew, and deletes nothing",
+                ) from error
+            if isinstance(error, sqlite3.Error):
+                raise TemporaryError(
+                    f"the state {str(path)!r} cannot be worked on: {error}",
+                    "make room on its disk, if it is full; the next run goes on from here",
+                ) from error
+            raise
 
     @staticmethod
     def copy_file(path: Path, directory: Path) -> None:
@@ -137,20 +158,18 @@ class State:
             if file.exists():
                 (directory / file.name).write_bytes(file.read_bytes())
 
-    def close(self) -> None:
-        """Close the database; what was committed is on the disk then."""
-        self._database.close()
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do all that is in the block, or nothing of it."""
         self._database.execute("BEGIN")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk has ended it already
+                with suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def about(self, name: str) -> bytes:
         """Return a remark about the pair; empty if there is none."""
@@ -312,6 +331,36 @@ class State:
     def drop_intentions(self, mailbox: MailboxRow) -> None:
         """Forget what was intended for a mailbox: it is done, or found out."""
         self._database.execute("DELETE FROM intention WHERE mailbox = ?", (mailbox.id,))
+
+
+def _is_damaged(path: Path) -> bool:
+    """Look again: where a disk fails for a moment, SQLite calls a database malformed too."""
+    try:
+        with closing(_connect(os.fspath(path))) as database:
+            if database.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
+                return True
+            return not _has_schema(database)
+    except (OSError, sqlite3.OperationalError):
+        return False
+    except (ValueError, sqlite3.DatabaseError):
+        return True
+
+
+def _has_schema(database: sqlite3.Connection) -> bool:
+    """Tell whether there are the tables and columns of a new state."""
+    tables = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY 1, c.cid"
+    with closing(sqlite3.connect(":memory:")) as new:
+        new.executescript(_SCHEMA)
+        return database.execute(tables).fetchall() == new.execute(tables).fetchall()
+
+
+def _set_aside(path: Path) -> Path:
+    """Move a damaged database away, and return what it is called now."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    path.rename(aside)
+    for end in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    return aside
 
 
 def _connect(path: str) -> sqlite3.Connection:

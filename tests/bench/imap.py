@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from mswatch.imap import commands
@@ -94,7 +95,8 @@ class Pair:
         server, login = Server("127.0.0.1", dovecot.port, "plain"), Login(user, file=password)
         self.near = MaildirStore("near", directory / "near", "nested", NameForm("/", "utf-7"))
         self.far = ImapStore("far", lambda: log_in(server, login))
-        self.state, _ = State.open(directory / "state.sqlite")
+        self._open = ExitStack()
+        self.state, _ = self._open.enter_context(State.opened(directory / "state.sqlite"))
 
     def sync(self) -> None:
         """Run once."""

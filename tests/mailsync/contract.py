@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -70,13 +71,14 @@ def bodies(mailbox: Mailbox, keys: Sequence[Key]) -> dict[Key, bytes]:
     return found
 
 
-def remembered(stamps: Mapping[Key, Stamp | None]) -> Known:
-    """Return what a state says of messages with these stamps."""
-    state, _ = State.open(Path(mkdtemp()) / "state.sqlite")
-    row = state.add_mailbox("box")
-    state.add_rows(row, [(key, None, NONE, None, b"") for key in stamps])
-    state.learn(row, "near", {key: stamp for key, stamp in stamps.items() if stamp is not None})
-    return state.known(row, "near")
+@contextmanager
+def remembered(stamps: Mapping[Key, Stamp | None]) -> Iterator[Known]:
+    """Give what a state says of messages with these stamps."""
+    with TemporaryDirectory() as directory, State.opened(Path(directory) / "state.sqlite") as (state, _):
+        row = state.add_mailbox("box")
+        state.add_rows(row, [(key, None, NONE, None, b"") for key in stamps])
+        state.learn(row, "near", {key: stamp for key, stamp in stamps.items() if stamp is not None})
+        yield state.known(row, "near")
 
 
 class StoreContract:
@@ -282,8 +284,8 @@ class StoreContract:
         list(mailbox.set_flags({flagged: frozenset({SEEN})}))
         list(mailbox.remove([gone]))
         new = add(mailbox, body())
-        mailbox.known = remembered(known)
-        scan = mailbox.scan_known(None)
+        with remembered(known) as mailbox.known:
+            scan = mailbox.scan_known(None)
 
         assert scan.present[flagged] == frozenset({SEEN})
         assert scan.present[new] == scan.present[doubtful] == NONE

@@ -62,12 +62,9 @@ class Life:
         """Sync our Maildir with the account."""
         server = Server(self.account.host, self.account.port, "plain")
         near = MaildirStore("ours", self.ours.root, "nested", NameForm("/", "utf-7"))
-        state, _ = State.open(self.directory / "state.sqlite")
-        try:
+        with State.opened(self.directory / "state.sqlite") as (state, _):
             far = ImapStore("account", lambda: log_in(server, self.login))
             return Engine(near, far, state, Options(believe=True), Listening()).run()
-        finally:
-            state.close()
 
     def mbsync(self) -> subprocess.Popen[bytes]:
         """Begin to sync their Maildir with the account."""

@@ -324,8 +324,8 @@ def test_a_difference_leads_to_the_whole(
         }
         put(after, keywords[1])
         mailbox = store.open_mailbox("INBOX")
-        mailbox.known = remembered(stamps)
-        scan = mailbox.scan_known(None)
+        with remembered(stamps) as mailbox.known:
+            scan = mailbox.scan_known(None)
         whole_scan = store.open_mailbox("INBOX").scan(None)
 
     found = dict(scan.present) if scan.complete else {**first.present, **scan.present}

@@ -128,12 +128,9 @@ class World:
     ) -> tuple[Outcome, Listening]:
         """Run once."""
         listening = Listening()
-        state, _ = State.open(self.state_file)
-        try:
+        with State.opened(self.state_file) as (state, _):
             engine = Engine(self.store("near"), self.store("far"), state, options or Options(), listening)
             return engine.run(only), listening
-        finally:
-            state.close()
 
     def dry_store(self, side: Side) -> Store:
         """Return a store that is only looked at."""
@@ -146,11 +143,8 @@ class World:
         with TemporaryDirectory() as copy:
             if self.state_file.exists():
                 State.copy_file(self.state_file, Path(copy))
-            state, _ = State.open(Path(copy) / self.state_file.name)
-            try:
+            with State.opened(Path(copy) / self.state_file.name) as (state, _):
                 Engine(near, far, state, options or Options(), listening).run()
-            finally:
-                state.close()
         return listening.told
 
     def make(self, side: Side, mailbox: str) -> Path:
