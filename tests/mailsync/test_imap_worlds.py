@@ -22,6 +22,8 @@ from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.options import Options
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
+from tests.mailsync.kinds import KindWorld
+from tests.mailsync.test_kinds import text_of
 from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
 from tests.mailsync.worlds import Contents, World, acts, build
 from tests.servers.dovecot import Dovecot
@@ -34,12 +36,19 @@ STRIDE = 1 if LONG else 11
 NO_MARKS = "imap_capability = IMAP4rev1 UIDPLUS"
 
 
-class ImapWorld(World):
+class ImapWorld(KindWorld):
     """A world of which some sides are IMAP accounts."""
 
     dovecot: Dovecot
+    pair: tuple[str, str] = ("maildir", "maildir")  # of what is seen as files
     imap_sides: tuple[Side, ...] = ("far",)
     settings: tuple[str, ...] = ()
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, *self.pair)
+
+    def dry_store(self, side: Side) -> Store:
+        return self.store(side) if side in self.imap_sides else super().dry_store(side)
 
     def store(self, side: Side) -> Store:
         if side not in self.imap_sides:
@@ -71,9 +80,11 @@ class ImapWorld(World):
         return made
 
 
-def world_class(dovecot: Dovecot, *sides: Side, settings: tuple[str, ...] = ()) -> type[ImapWorld]:
+def world_class(
+    dovecot: Dovecot, *sides: Side, settings: tuple[str, ...] = (), pair: tuple[str, str] = ImapWorld.pair
+) -> type[ImapWorld]:
     """Return the kind of worlds that have IMAP on these sides."""
-    names = {"dovecot": dovecot, "imap_sides": sides, "settings": settings}
+    names = {"dovecot": dovecot, "imap_sides": sides, "settings": settings, "pair": pair}
     return type("ImapWorldHere", (ImapWorld,), names)
 
 
@@ -89,7 +100,10 @@ KINDS: dict[str, tuple[tuple[Side, ...], tuple[str, ...]]] = {
     "near": (("near",), ()),
     "both": (SIDES, ()),
     "far, no marks": (("far",), (NO_MARKS,)),
+    "far, near is mbox": (("far",), ()),
+    "near, far is mh": (("near",), ()),
 }
+PAIRS = {"far, near is mbox": ("mbox", "maildir"), "near, far is mh": ("maildir", "mh")}
 
 
 # The short form takes two of the kinds for each world, and comes through all of them.
@@ -104,16 +118,17 @@ TRIED = [
 @pytest.mark.parametrize(("name", "kind"), TRIED)
 def test_run_and_run_again(name: str, kind: str, tmp_path: Path, dovecot: Dovecot) -> None:
     """A run leads to the end that is written down, as a dry run foretold, and a second one does nothing."""
-    text, options = WORLDS[name]
+    text, options = text_of(name), WORLDS[name][1]
     sides, settings = KINDS[kind]
-    world = build_with(world_class(dovecot, *sides, settings=settings), tmp_path / "world", text)
+    its_class = world_class(dovecot, *sides, settings=settings, pair=PAIRS.get(kind, ImapWorld.pair))
+    world = build_with(its_class, tmp_path / "world", text)
     foretold = world.dry_run(options)
     outcome, listening = world.sync(options)
     assert acts(foretold) == acts(listening.told)
     assert not outcome.failed
     assert not outcome.problems
     assert not outcome.refused
-    assert_as_expected(world, name)
+    assert_as_expected(world, name, text)
     remembered = world.remembered()
     for _ in range(2):
         outcome, listening = world.sync(options)
