@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from mswatch.mailsync.decide import SIDES
+from mswatch.mailsync.options import Options, Outcome
 from tests.mailsync.test_maildir import make_old
-from tests.mailsync.test_worlds import in_child
-from tests.mailsync.worlds import World, body
+from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
+from tests.mailsync.worlds import World, body, build
 from tests.servers import mbsync
 from tests.servers.maildir import MaildirStore
 from tests.servers.waiting import run_to_end
@@ -159,6 +163,99 @@ def test_many_messages(tmp_path: Path) -> None:
     assert not outcome.problems
     assert len(list((world.path("far") / "INBOX").rglob("*/*"))) == count
     assert len(world.remembered()) == count
+
+
+@pytest.mark.parametrize(
+    "name", ["everything at once", "deleted messages go to the trash, which is synced too"]
+)
+def test_clock_that_jumps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clock says from one moment to the next, the end is the same, and then nothing is done."""
+    text, options = WORLDS[name]
+    year_s = 365 * 24 * 3600
+    for seed in range(10):
+        pick, real = random.Random(seed), time.time_ns
+        monkeypatch.setattr(
+            time,
+            "time_ns",
+            lambda pick=pick, real=real: real() + pick.choice([0, 5, -5, year_s, -year_s]) * 10**9,
+        )
+        world = build(tmp_path / str(seed), text)
+        assert world.sync(options)[0] == Outcome()
+        assert_as_expected(world, name)
+        for _ in range(2):
+            assert world.sync(options)[1].told == []
+        monkeypatch.undo()
+
+
+def test_dates_that_cannot_be(tmp_path: Path) -> None:
+    """A message from before 1970 or from the future keeps its date, and stands in no one's way."""
+    world = build(tmp_path, "a x x x -> x\n")
+    dates_s = (-86_400, 0, 1, 2**31 + 5, 4_000_000_000)
+    for number, date_s in enumerate(dates_s):
+        os.utime(world.put("near", "INBOX", f"d{number}"), (date_s, date_s))
+    os.utime(world.path("near") / "INBOX/cur", (4_000_000_000, 4_000_000_000))
+    assert world.sync()[0] == Outcome()
+    found = {
+        name: world.find("far", "INBOX", name).stat().st_mtime for name in ("d0", "d1", "d2", "d3", "d4")
+    }
+    assert list(found.values()) == list(dates_s)
+    world.put("near", "INBOX", "later")
+    world.sync()
+    assert world.contents("near") == world.contents("far")
+
+
+def test_what_may_not_be_written(tmp_path: Path) -> None:
+    """Files that are only read are flagged and removed; where a directory is, nothing is done, and told."""
+    world = build(tmp_path, "a x x x -> x\nb x x x -> x\nlists/c x x x -> x\n")
+    for path in world.path("near").rglob("cur/*"):
+        path.chmod(0o400)
+    world.set("far", "INBOX", "a", "F")
+    world.delete("far", "INBOX", "b")
+    assert world.sync()[0] == Outcome()
+    assert world.contents("near") == world.contents("far")
+    world.set("far", "lists", "c", "S")
+    world.put("far", "lists", "d")
+    world.put("far", "INBOX", "e")
+    closed = [world.path("near") / "lists" / part for part in ("cur", "new", "tmp")]
+    for path in closed:
+        path.chmod(0o500)
+    assert world.sync()[0].failed.keys() == {"lists"}
+    for path in closed:
+        path.chmod(0o700)
+    assert world.sync()[0] == Outcome()
+    assert world.contents("near") == world.contents("far")
+
+
+def test_message_that_cannot_be_read(tmp_path: Path) -> None:
+    """A message that nobody may read is told each time, and is neither lost nor doubled."""
+    world = build(tmp_path, "a x x x -> x\nb x x x -> x\n")
+    path = world.put("near", "INBOX", "secret")
+    path.chmod(0)
+    outcome, listening = world.sync()
+    assert len(outcome.problems) == 1
+    assert listening.told == []
+    world.state_file.unlink()  # the first meeting: any message over there might be this one
+    assert world.sync()[0].failed.keys() == {"INBOX"}
+    path.chmod(0o600)
+    assert world.sync()[0] == Outcome()
+    assert world.contents("near") == world.contents("far")
+    assert sum(world.contents("far")["INBOX"].values()) == 3
+
+
+def test_trash_on_another_file_system(tmp_path: Path) -> None:
+    """A trash may be a link to another disk; what is deleted gets there, and to the other trash."""
+    world = build(tmp_path, "a x x x -> x\nb x x x -> x\nTrash/old x x x -> x\n")
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        trash = world.path("near") / "Trash"
+        assert Path(elsewhere).stat().st_dev != trash.stat().st_dev
+        shutil.move(trash, elsewhere)
+        trash.symlink_to(Path(elsewhere, "Trash"))
+        world.delete("far", "INBOX", "a")
+        outcome, listening = world.sync(Options(near_trash="Trash"))
+        assert outcome == Outcome()
+        assert [done.what for done in listening.told] == ["moved to the trash", "copied"]
+        assert world.contents("near") == world.contents("far")
+        assert world.contents("far")["Trash"] == {("old", ""): 1, ("a", ""): 1}
 
 
 @pytest.mark.server
