@@ -487,10 +487,12 @@ def test_no_room_for_watches(pair: Pair) -> None:
     pair.check_in_step()
 
 
-@pytest.mark.parametrize("far", [IMAP, MAILSYNC], ids=["mbsync", "mailsync"])
-def test_a_full_disk(pair: Pair, far: str) -> None:
-    """Nothing is lost while the server has no room for mail, and all is in step when it has room again."""
-    pair.start(far)
+def test_a_full_disk(pair: Pair) -> None:
+    """Nothing is lost while the server has no room for mail, and all is in step when it has room again.
+
+    By mailsync: mbsync does not offer again what a server refused, see mswatch(1).
+    """
+    pair.start(MAILSYNC)
     with pair.small_disk():
         pair.check_in_step()
         with pair.full_disk():
