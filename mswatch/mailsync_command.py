@@ -286,7 +286,11 @@ def _imap_store(store: accounts.Store, server: Server) -> Store:
     from mswatch.imap_session.login import log_in
     from mswatch.mailsync.stores.imap import ImapStore
 
-    return ImapStore(store.name, lambda: log_in(server, store.login), store.names.own_names)
+    login = store.login
+    connections = 1 if login.asks else server.connections
+    return ImapStore(
+        store.name, lambda: log_in(server, login), store.names.own_names, connections=connections
+    )
 
 
 def _pair(account: Account) -> str:

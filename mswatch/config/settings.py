@@ -448,6 +448,18 @@ SETTINGS = (
     ),
     Setting(
         STORE,
+        "connections",
+        values.CONNECTIONS,
+        "With imap: how many connections mailsync opens at most. It is one, and more only where so much is "
+        "to be read that it pays, as in a first sync; where the server does not let us have them, it goes "
+        "on with fewer. Each is a login, for which password_command or token_command is run; who types the "
+        "password types it once, for one connection.",
+        default=3,
+        default_text="3",
+        sample={"store.server": "# 3"},
+    ),
+    Setting(
+        STORE,
         "separator",
         values.SEPARATOR,
         "What the watcher writes between the levels of a mailbox name.",

@@ -232,6 +232,7 @@ class _Reader:
             client_certificate=values["client_certificate"],
             tunnel=values["tunnel"] or (),
             timeout_s=values["silence_limit"],
+            connections=values["connections"],
         )
         login = Login(
             values["user"] or "",
@@ -314,7 +315,7 @@ _TREES = ("maildir", "mbox", "mh")
 _WATCHED = (*_TREES, "command")
 _SERVED = ("imap", "tunnel")
 _PASSWORDS = ("password_command", "password_file", "token_command")
-_ONLY_WITH_IMAP = ("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit")
+_ONLY_WITH_IMAP = ("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit", "connections")
 _ONLY_WITH_TLS = ("fingerprints", "authorities", "client_certificate")
 _SECRETS = ("password", "pass")
 # The home directory on another host, which only that knows.

@@ -103,6 +103,12 @@ def _port(value: object, home: Path | None) -> int:
     return value
 
 
+def _connections(value: object, home: Path | None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 10:
+        raise unfit(f"{found(value)} is out of range")
+    return value
+
+
 def _host(value: object, home: Path | None) -> str:
     text = _text(value, home)
     # What ssh would read as an option, or hand to a shell of its configuration, is no host.
@@ -321,6 +327,7 @@ MAILDIR = Kind("directory", 'a path, as "~/Mail" or "/srv/mail"', _path)
 FILE = Kind("file", 'a path, as "~/.ssh/mail"', _path)
 LIMIT = Kind("delay", '"300ms", "1.5s", "5m", "1h" or a number of seconds, from 100 ms to a day', _limit)
 PORT = Kind("number", "a number from 1 to 65535", _port)
+CONNECTIONS = Kind("number", "a number from 1 to 10", _connections)
 HOST = Kind("host", 'a host as ssh takes it, as "example.org" or "me@example.org"', _host)
 SERVER = Kind("server", 'a host, with a port if need be, as "imap.example.org" or "[::1]:1143"', _server)
 PERSON = Kind("name", 'the name of a user, as "me@example.org"', _person)

@@ -2,7 +2,8 @@
 
 ``step`` is the only wait: it sends what can be sent, takes what has come, and gives up when neither was
 possible for the timeout.  It reads while it writes, so that a server that answers before it has read
-everything cannot block us for ever.
+everything cannot block us for ever.  While one link waits, what comes on those ``beside`` it is taken
+in, up to a limit, so that none of them has to stop for another one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import IO
 
 from mswatch.errors import ConfigError, TemporaryError, UnavailableError
@@ -25,6 +28,7 @@ from mswatch.imap_session.settings import PORTS, Server
 from mswatch.names import show
 
 READ_AT_ONCE = 256 << 10
+EARLY_BYTES = 4 << 20  # taken in while another link waits
 LEAST_FOR_AN_ADDRESS_S = 2.0
 TUNNEL_ENDS_WITHIN_S = 3.0
 COMPLAINT_BYTES = 1000
@@ -40,7 +44,10 @@ class Link:
         self.is_local = connection.family not in (socket.AF_INET, socket.AF_INET6) or _is_loopback(connection)
         self._socket = connection
         self._socket.setblocking(False)
-        self._is_ended = False
+        self.beside: Sequence[Link] = ()
+        self._early: deque[bytes] = deque()  # what came while another one waited
+        self._early_bytes = 0
+        self._is_quiet = False  # nothing more comes, or why is told by the next step
 
     def start_tls(self) -> None:
         """Put TLS around what follows, and check who is there."""
@@ -80,6 +87,13 @@ class Link:
                 f"the connection to {self.server.place} broke: {_words(error)}", "it is tried again"
             ) from None
 
+    def push(self, data: memoryview) -> int:
+        """Send what can be sent at once; return how much that was.  What is wrong the next step tells."""
+        try:
+            return self._send(data)
+        except OSError:
+            return 0
+
     def close(self) -> None:
         """End the connection without a word."""
         with contextlib.suppress(OSError):
@@ -90,6 +104,29 @@ class Link:
         return ""
 
     def _receive(self) -> bytes | None:
+        if self._early:
+            data = self._early.popleft()
+            self._early_bytes -= len(data)
+            return data
+        return self._receive_now()
+
+    def _take_in(self) -> None:
+        """Receive something while another link waits."""
+        try:
+            data = self._receive_now()
+        except OSError:
+            self._is_quiet = True
+            return
+        if data is not None:
+            self._is_quiet = not data
+            self._early.append(data)
+            self._early_bytes += len(data)
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._is_quiet and self._early_bytes < EARLY_BYTES
+
+    def _receive_now(self) -> bytes | None:
         try:
             return self._socket.recv(READ_AT_ONCE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -114,14 +151,23 @@ class Link:
                 self._wait(True, end)
 
     def _wait(self, to_write: bool, end: float) -> None:
-        events = select.POLLIN | (select.POLLOUT if to_write else 0)
-        poll = select.poll()
-        poll.register(self._socket, events)
-        left = end - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise TemporaryError(
-                f"{self.server.place} is silent for {self.server.timeout_s:g} s", "it is tried again"
-            )
+        while True:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN | (select.POLLOUT if to_write else 0))
+            others = {link._socket.fileno(): link for link in self.beside if link._has_room}
+            for number in others:
+                poll.register(number, select.POLLIN)
+            left = end - time.monotonic()
+            ready = [number for number, _ in poll.poll(left * 1000)] if left > 0 else []
+            if not ready:
+                raise TemporaryError(
+                    f"{self.server.place} is silent for {self.server.timeout_s:g} s", "it is tried again"
+                )
+            for number in ready:
+                if number in others:
+                    others[number]._take_in()
+            if self._socket.fileno() in ready:
+                return
 
     def _check_pins(self, wrapped: ssl.SSLSocket) -> None:
         if not self.server.pins:

@@ -158,6 +158,15 @@ class Session:
             self._recognise()
         return event
 
+    def push(self) -> None:
+        """Send what can be sent without waiting; the rest goes out with the next wait."""
+        while self._outgoing or self._take_outgoing():
+            sent = self.link.push(self._outgoing)
+            if not sent:
+                return
+            self._outgoing = self._outgoing[sent:]
+            self._has_spoken = True
+
     def request(self, command: Command, *bodies: Iterable[bytes]) -> Answer:
         """Send a command and return what came; chunks of long bodies cannot be asked for in this way.
 
@@ -186,11 +195,15 @@ class Session:
         refusal = classify(kind, code, text, command=command, quirks=self.quirks)
         return RefusedError(self.place, asked, refusal, code, text)
 
-    def compress_if_it_pays(self, expected_bytes: int) -> None:
-        """Compress from here on, if so many bytes over this link make up for the round trip and the work."""
+    def pays_to_compress(self, expected_bytes: int) -> bool:
+        """Tell whether so many bytes over this link make up for the round trip and the work."""
         is_far = not self.link.is_local and self.link.connect_s >= PAYS_FROM_ROUND_TRIP_S
         pays = is_far and expected_bytes >= PAYS_FROM_BYTES
-        if pays and self.can("COMPRESS=DEFLATE") and not self.connection.is_compressed:
+        return pays and self.can("COMPRESS=DEFLATE") and not self.connection.is_compressed
+
+    def compress_if_it_pays(self, expected_bytes: int) -> None:
+        """Compress from here on, if it pays."""
+        if self.pays_to_compress(expected_bytes):
             self.send(commands.compress())
             list(self.events())  # a refusal changes nothing
 
@@ -215,9 +228,7 @@ class Session:
         return self.connection.is_under_way("LOGOUT")
 
     def _step(self, timeout_s: float | None) -> None:
-        if not self._outgoing:
-            self._outgoing = memoryview(self._next_outgoing())
-        if not self._outgoing and self._has_spoken:
+        if not self._outgoing and not self._take_outgoing() and self._has_spoken:
             self.turns += 1
             self._has_spoken = False
         sent, received = self.link.step(self._outgoing, timeout_s)
@@ -227,6 +238,10 @@ class Session:
             if not received and self.connection.state is State.CLOSED:
                 raise EndedError
             self.connection.receive_data(received)
+
+    def _take_outgoing(self) -> bool:
+        self._outgoing = memoryview(self._next_outgoing())
+        return bool(self._outgoing)
 
     def _next_outgoing(self) -> bytes:
         data = self.connection.take_outgoing()

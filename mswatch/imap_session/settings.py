@@ -48,6 +48,7 @@ class Server:
     client_certificate: Path | None = None  # with its key; for EXTERNAL
     tunnel: tuple[str, ...] = ()
     timeout_s: float = 30.0  # how long the server may be silent when it has something to say
+    connections: int = 1  # at most, at once
 
     @property
     def place(self) -> str:

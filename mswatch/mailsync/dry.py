@@ -11,11 +11,12 @@ now would be copies of each other.  A message that would come has a key with a s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
+    Expected,
     Key,
     Mailbox,
     Mark,
@@ -75,6 +76,9 @@ class DryStore(Store):
 
     def identity(self) -> bytes:
         return self._store.identity() if self._there else b""
+
+    def expect(self, plan: Sequence[Expected]) -> None:
+        self._store.expect([replace(each, keys=()) for each in plan if each.scans])
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         if not self._real and not self._unmade:

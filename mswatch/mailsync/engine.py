@@ -19,7 +19,7 @@ memory does not grow with the store.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,7 @@ from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Un
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
 from mswatch.mailsync.state import MailboxRow, State
-from mswatch.mailsync.stores.contract import Key, MailboxError, NotEmptyError, Seen, Store
+from mswatch.mailsync.stores.contract import Expected, Key, MailboxError, NotEmptyError, Seen, Store
 from mswatch.mailsync.work import Context, Work
 
 Listing = dict[Side, dict[str, Seen]]
@@ -169,21 +169,29 @@ class Engine:
             if names is not None:
                 names |= renamed
         known, fresh = self._works(listing, names)
-        looked = [work for work in known if self._is_due(work) and self._guarded(work, work.look)]
+        due = [work for work in known if self._is_due(work)]
+        self._expect(due, Work.expected_looks)
+        looked = [work for work in due if self._guarded(work, work.look)]
         if any(work.difference.gone(side) for work in looked for side in SIDES):
+            self._expect(fresh, Work.expected_looks)
             looked += [work for work in fresh if self._guarded(work, work.look)]
             fresh = []
         if not all(self._believable_changes(side, looked) for side in SIDES):
             return
         self._follow_moves(looked)
+        self._expect(looked, Work.expected_reads)
         done = [work for work in looked if self._guarded(work, work.bring_over)]
-        for side, store in self._stores.items():
-            store.expect([work.name for work in fresh if work.there[side] is not None])
+        self._expect(fresh, Work.expected_all)
         done += [
             work for work in fresh if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
         ]
         self._remove(done)
         self._remember()
+
+    def _expect(self, works: Sequence[Work], what: Callable[[Work, Side], Iterable[Expected]]) -> None:
+        """Tell the stores what the next step is going to ask of these mailboxes."""
+        for side, store in self._stores.items():
+            store.expect([each for work in works for each in what(work, side)])
 
     def _is_due(self, work: Work) -> bool:
         return not work.unchanged() or (self._options.leaving == "clear" and work.is_over())

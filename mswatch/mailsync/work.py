@@ -58,6 +58,7 @@ from mswatch.mailsync.state import Intention, MailboxRow, NewRow, Row, State
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
     Added,
+    Expected,
     Key,
     Mailbox,
     MailboxError,
@@ -111,6 +112,27 @@ class Work:
             seen is not None and seen.mark is not None and seen.mark == self.row.mark(side)
             for side, seen in self.there.items()
         )
+
+    def expected_looks(self, side: Side) -> Iterator[Expected]:
+        """Tell what ``look`` is going to ask."""
+        seen, mark = self.there[side], self.row.mark(side)
+        if seen is not None and (mark is None or mark != seen.mark):
+            yield Expected(self.name, True, mark)
+
+    def expected_all(self, side: Side) -> Iterator[Expected]:
+        """Tell what ``look`` is going to ask, and ``bring_over`` behind it where it reads everything."""
+        may_copy = self._rules.of(other(side)).create and self._context.options.size_limit is None
+        is_new = self.there[other(side)] is None and self.row.epoch(other(side)) is None
+        for each in self.expected_looks(side):
+            yield replace(each, keys=None) if may_copy and is_new else each
+
+    def expected_reads(self, side: Side) -> Iterator[Expected]:
+        """Tell which messages ``bring_over`` is going to read first, where that is known."""
+        new, options = self.difference.new, self._context.options
+        if new[side] and not new[other(side)] and options.size_limit is None:
+            keys = [key for key, flags in new[side].items() if is_copied(flags, other(side), self._rules)]
+            if keys and self._rules.of(other(side)).create:
+                yield Expected(self.name, False, None, keys[:BATCH])
 
     def look(self) -> None:
         """Find out what is different."""

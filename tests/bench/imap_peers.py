@@ -5,7 +5,8 @@
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
 seconds, and for ours the ratio to the best of the others; and how many round trips each took, from the
-difference that the way makes.  interimap is measured where ``tests/servers/unpack`` has unpacked it; it has
+difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is what
+several connections are for.  interimap is measured where ``tests/servers/unpack`` has unpacked it; it has
 its own Dovecot for the near side, whose time counts.  mbsync has its FSync, as by default; ours syncs too.
 """
 
@@ -56,7 +57,12 @@ class Program:
         return took
 
 
-def ours(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+def by_one_connection(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
+    """Set up mailsync with one connection, which is not what it does by default."""
+    return ours(directory, account, dovecot, "connections = 1\n")
+
+
+def ours(directory: Path, account: ImapAccount, dovecot: Dovecot, more: str = "") -> Program:
     """Set up mailsync."""
     password = password_file(directory / "password", account.password)
     file = directory / "work.toml"
@@ -64,7 +70,7 @@ def ours(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
     file.write_text(
         f"[store.near]\nmaildir = {json.dumps(str(near.root))}\nlayout = 'nested'\n"
         f"[store.far]\nimap = '127.0.0.1:{account.port}'\nsecurity = 'plain'\nuser = '{account.user}'\n"
-        f"password_file = {json.dumps(str(password))}\n"
+        f"password_file = {json.dumps(str(password))}\n{more}"
     )
     argv = (sys.executable, "-m", "mswatch.mailsync_entry", "--config", str(file), "--quiet")
     return Program(argv, {"XDG_STATE_HOME": str(directory / "state")}, near)
@@ -106,7 +112,12 @@ def by_interimap(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Pro
     return Program(argv, homes, near)
 
 
-PROGRAMS: dict[str, Start] = {"mailsync": ours, "mbsync": by_mbsync, "offlineimap": by_offlineimap}
+PROGRAMS: dict[str, Start] = {
+    "mailsync": ours,
+    "mailsync-1": by_one_connection,
+    "mbsync": by_mbsync,
+    "offlineimap": by_offlineimap,
+}
 if (ROOT / "usr/bin/interimap").exists():
     PROGRAMS["interimap"] = by_interimap
 
@@ -140,7 +151,7 @@ def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]
 
 
 def measure(
-    dovecot: Dovecot, trip_s: float, source: MaildirStore, programs: list[str]
+    dovecot: Dovecot, trip_s: float, rate: float, source: MaildirStore, programs: list[str]
 ) -> dict[str, dict[str, float]]:
     """Return the seconds of each scenario, by program."""
     found: dict[str, dict[str, float]] = {}
@@ -148,7 +159,7 @@ def measure(
         user = f"{name}-{trip_s * 1000:.0f}-{os.getpid()}-{id(source)}"
         account = dovecot.account(user)
         shutil.copytree(source.root, account.store.root)
-        with distant(dovecot.port, trip_s) as port, tempfile.TemporaryDirectory() as directory:
+        with distant(dovecot.port, trip_s, rate) as port, tempfile.TemporaryDirectory() as directory:
             program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
             for scenario, seconds in scenarios(program, account.store):
                 found.setdefault(scenario, {})[name] = seconds
@@ -163,6 +174,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=200, help="of 50 messages each")
     parser.add_argument("--trips", type=float, nargs="*", default=[0, 50], metavar="MS")
     parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
+    parser.add_argument("--rate", type=float, default=0, metavar="KB", help="a second, for each connection")
     options = parser.parse_args()
     with running_dovecot(more="log_path = /dev/null\n") as dovecot, tempfile.TemporaryDirectory() as base:
         for count, boxes in ((options.messages, 0), (0, options.boxes)):
@@ -170,7 +182,7 @@ def main() -> None:
             fill(source, count, boxes)
             results = {}
             for trip in options.trips:
-                results[trip] = measure(dovecot, trip / 1000, source, options.programs)
+                results[trip] = measure(dovecot, trip / 1000, options.rate * 1000, source, options.programs)
                 print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
                 for scenario, times in results[trip].items():
                     print(f"  {scenario:<24} {row(times)}")
@@ -188,7 +200,7 @@ def main() -> None:
 def row(times: dict[str, float]) -> str:
     """Say the seconds of each program, and how ours compare to the best of the others."""
     words = [f"{name} {seconds:.3f}" for name, seconds in times.items()]
-    best = min((seconds for name, seconds in times.items() if name != "mailsync"), default=None)
+    best = min((seconds for name, seconds in times.items() if not name.startswith("mailsync")), default=None)
     ratio = "" if best is None else f"; ours is {times['mailsync'] / best:.2f} of the best"
     return ", ".join(words) + ratio
 

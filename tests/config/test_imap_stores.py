@@ -33,7 +33,7 @@ def test_the_shortest_account() -> None:
     account = read('imap = "imap.example.org"\nuser = "me"\npassword_command = ["~/bin/pw", "work"]')
     assert account.sync.kind == "mailsync"
     server = account.stores[1]
-    assert server.imap == Server("imap.example.org")
+    assert server.imap == Server("imap.example.org", connections=3)
     assert server.login == Login("me", command=("/home/user/bin/pw", "work"))
     assert (server.is_watched, server.is_readable) == (False, True)
     assert account.policy.stores == ("local",)
@@ -53,6 +53,7 @@ def test_everything_that_is_said_counts() -> None:
         authorities = "~/ca.pem"
         client_certificate = "~/me.pem"
         silence_limit = 7
+        connections = 2
         names = {{ "[Gmail]/Sent Mail" = "Sent" }}
         """
     )
@@ -65,6 +66,7 @@ def test_everything_that_is_said_counts() -> None:
         pins=(PIN,),
         client_certificate=HOME / "me.pem",
         timeout_s=7,
+        connections=2,
     )
     assert store.login == Login(
         "me@example.org", command=("oama",), limit_s=20, is_token=True, mechanisms=("XOAUTH2",)

@@ -194,6 +194,7 @@ class World:
                 for each in mailbox.read(list(scan.present))
                 if isinstance(each, Message)
             )
+        store.close()
         return found
 
     def snapshot(self) -> dict[str, tuple[int, int]]:

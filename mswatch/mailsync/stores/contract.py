@@ -235,6 +235,16 @@ class Mailbox(ABC):
         """End the work on this mailbox.  Nothing is removed by it."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a mailbox is asked next: a scan with this mark; then these messages, or with None all of them."""
+
+    mailbox: str
+    scans: bool
+    mark: Mark | None = None
+    keys: Sequence[Key] | None = ()
+
+
 class Store(ABC):
     """A set of mailboxes."""
 
@@ -284,8 +294,8 @@ class Store(ABC):
         """
         return None
 
-    def expect(self, mailboxes: Sequence[str]) -> None:
-        """Know that these are scanned and read next, one after the other, without a mark.
+    def expect(self, plan: Sequence[Expected]) -> None:
+        """Know what is asked next, in this order; something may be left out, and something else come between.
 
         A store that is far away may ask ahead.
         """

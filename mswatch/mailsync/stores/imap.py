@@ -24,8 +24,15 @@ from mswatch.imap.connection import Done
 from mswatch.imap.quirks import Refusal
 from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
 from mswatch.imap_session.session import Session
-from mswatch.mailsync.stores.contract import Mailbox, MailboxError, NotEmptyError, Seen, Store
-from mswatch.mailsync.stores.imap_account import ImapAccount, ImapMark
+from mswatch.mailsync.stores.contract import (
+    Expected,
+    Mailbox,
+    MailboxError,
+    NotEmptyError,
+    Seen,
+    Store,
+)
+from mswatch.mailsync.stores.imap_account import WINDOW, ImapAccount, ImapMark, Plan
 from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
 from mswatch.names import NameForm, encode_utf7, show
@@ -49,11 +56,14 @@ class ImapStore(Store):
         own_names: Iterable[tuple[str, str]] = (),
         *,
         is_whole: bool = False,
+        connections: int = 1,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
         self._log_in = log_in
         self._is_whole = is_whole
+        self._connections = connections
+        self._counts: dict[str, int] = {}  # how many messages each mailbox had, by canonical name
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
         self._own_names = tuple((_as_listed(own_name), name) for own_name, name in own_names)
@@ -71,15 +81,18 @@ class ImapStore(Store):
 
     def open(self) -> bool:
         if self._opened is None:
-            self._opened = ImapAccount(self.name, self._log_in())
+            self._opened = ImapAccount(self.name, self._log_in(), self._log_in_again, self._connections)
             self._get_acquainted(self._opened.session)
         return True
 
+    def _log_in_again(self) -> Session:
+        session = self._log_in()
+        _enable(session)
+        list(session.events())
+        return session
+
     def _get_acquainted(self, session: Session) -> None:
-        if session.can("ENABLE"):
-            wanted = [word for word in ("CONDSTORE", "QRESYNC") if session.can(word)]
-            if wanted:
-                session.send(commands.enable(*wanted))
+        _enable(session)
         if session.can("ID"):
             session.send(commands.identify({"name": "mswatch"}))
         if session.can("NAMESPACE") and not self._is_whole:
@@ -101,8 +114,12 @@ class ImapStore(Store):
                 f"store {self.name}: the connection broke {self._mended + 1} times", "it is tried again"
             )
         self._mended += 1
+        left, validities = self._account.planned, self._account.validities
+        self._connections = 1  # the server may have had enough of them
         self.close()
         self.open()
+        self._account.validities = validities
+        self._account.expect(left)
 
     def make(self) -> None:
         """Nothing: an account is there or is not."""
@@ -147,6 +164,9 @@ class ImapStore(Store):
         told.update(
             {event.name: event.items for event in session.events() if isinstance(event, MailboxStatus)}
         )
+        self._counts.update(
+            {name: told.get(own_name, {}).get("MESSAGES", 0) for own_name, name in there.items()}
+        )
         return {name: self._seen(told.get(own_name, {})) for own_name, name in there.items()}
 
     def _note_listed(self, listed: Listed, there: dict[str, str]) -> None:
@@ -170,8 +190,15 @@ class ImapStore(Store):
         validity = items.get("UIDVALIDITY")
         return Seen(b"" if validity is None else b"%d" % validity, mark)
 
-    def expect(self, mailboxes: Sequence[str]) -> None:
-        self._account.expect([self._names.own(name) for name in mailboxes])
+    def expect(self, plan: Sequence[Expected]) -> None:
+        self._account.expect(self._planned(each) for each in plan)
+
+    def _planned(self, each: Expected) -> Plan:
+        own_name, count = self._names.own(each.mailbox), self._counts.get(each.mailbox, 0)
+        mark = ImapMark.read(each.mark) if self._account.has_modseq else None
+        # What is too much for a window is asked for when its turn has come.
+        keys = () if each.keys is None and count > WINDOW else each.keys
+        return Plan(own_name, each.scans, mark, keys, count)
 
     def make_mailbox(self, mailbox: str) -> None:
         own_name = self._names.own(mailbox)
@@ -190,7 +217,9 @@ class ImapStore(Store):
         if INBOX in (mailbox, new_name):
             raise MailboxError("INBOX keeps its name")
         self._account.unselect()
-        self._account.ask(commands.rename(self._names.own(mailbox), self._names.own(new_name)))
+        own_names = self._names.own(mailbox), self._names.own(new_name)
+        self._account.ask(commands.rename(*own_names))
+        self._account.forget(*own_names)
 
     def remove_mailbox(self, mailbox: str) -> None:
         own_name = self._names.own(mailbox)
@@ -200,6 +229,7 @@ class ImapStore(Store):
         if counts != [0]:
             raise NotEmptyError(f"{show(mailbox)} is not empty")
         self._account.ask(commands.delete(own_name))
+        self._account.forget(own_name)
 
     def open_mailbox(self, mailbox: str) -> Mailbox:
         return ImapMailbox(self._account, self._names.own(mailbox), self._names)
@@ -208,6 +238,12 @@ class ImapStore(Store):
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+
+def _enable(session: Session) -> None:
+    wanted = [word for word in ("CONDSTORE", "QRESYNC") if session.can(word)]
+    if wanted and session.can("ENABLE"):
+        session.send(commands.enable(*wanted))
 
 
 def _as_listed(own_name: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from mswatch.imap import commands
-from mswatch.imap.commands import Command, Known, NewMessage
+from mswatch.imap.commands import Command, NewMessage
 from mswatch.imap.connection import Done
 from mswatch.imap.dates import parse_date
 from mswatch.imap.framing import BodyChunk
@@ -36,7 +36,8 @@ from mswatch.mailsync.stores.contract import (
     NotRead,
     Scan,
 )
-from mswatch.mailsync.stores.imap_account import ImapAccount, ImapMark
+from mswatch.mailsync.stores.imap_account import READ, TYPICAL_BYTES, ImapAccount, ImapMark, uids_of
+from mswatch.mailsync.stores.imap_lanes import Inquiry
 from mswatch.mailsync.stores.imap_lines import Aside, to_lf
 from mswatch.mailsync.stores.imap_names import ImapNames
 
@@ -44,18 +45,11 @@ SYSTEM_FLAGS = frozenset({SEEN, ANSWERED, FLAGGED, DELETED, DRAFT})
 ANY = "\\*"  # in PERMANENTFLAGS: keywords can be made
 RECENT = frozenset({"\\Recent"})
 HEADER = f"BODY.PEEK[HEADER.FIELDS ({' '.join(name.decode().upper() for name in pairing.FIELDS)})]"
-READ = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
 BODY = "BODY[]"
 # An upload waits for its answers when so much is under way: that many messages are kept aside.
 WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
 _Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
-TYPICAL_BYTES = 10_000  # of a message, to guess what is to come
 MOST_VANISHED = 1_000_000  # more is looked at anew: a server may name numbers that no message ever had
-
-
-def uids_of(keys: Iterable[Key]) -> NumberSet:
-    """Return the UIDs that keys stand for."""
-    return NumberSet.of(int(key) for key in keys)
 
 
 def key_of(uid: int) -> Key:
@@ -71,56 +65,84 @@ class ImapMailbox(Mailbox):
         self._own_name = own_name
         self._names = names
         self._allowed: Flags = SYSTEM_FLAGS | {ANY}
-        self._validity = 0
+        self._validity = account.validities.get(own_name, 0)
+        self._asked: Inquiry | None = None  # messages that were asked for ahead, and which ones
+        self._asked_keys: Set[Key] = frozenset()
         self._is_behind = False  # Courier shows what was appended only to who asks whether something is new
 
     # Looking
 
     def scan(self, since: Mark | None) -> Scan:
-        mark = ImapMark.read(since)
-        if mark is None or not self._account.has_modseq:
-            return self._scan_all()
-        if "QRESYNC" in self._account.session.connection.enabled:
-            return self._scan_by_qresync(mark)
-        return self._scan_by_condstore(mark)
-
-    def _scan_all(self) -> Scan:
         account = self._account
+        mark = ImapMark.read(since) if account.has_modseq else None
+        self.close()
         self._is_behind = False
-        opening = account.open(self._own_name)
-        opened = _Opened(self._answer(opening.select))
+        self._validity = 0  # whether it is another one is told by the epoch
+        asked = account.scan(self._own_name, mark)
+        opened = self._opened(asked)
+        if mark is None or opened.validity != mark.validity or not opened.modseq:
+            if mark is not None:
+                return self._scan_anew(asked)
+            return self._scan_all(asked, opened)
+        if account.tells_what_is_gone:
+            vanished = [uids for uids in opened.vanished if uids]
+            if sum(map(len, vanished)) > MOST_VANISHED:
+                return self._scan_anew(asked)
+            return self._scan_by_qresync(opened, vanished)
+        if self._mark_of(opened) == bytes(mark):
+            asked.let_go()
+            return Scan(self._epoch, bytes(mark), False, {})
+        if not opened.count:
+            return self._scan_anew(asked)
+        return self._scan_by_condstore(asked, opened)
+
+    def _scan_anew(self, asked: Inquiry) -> Scan:
+        asked.let_go()
+        return self.scan(None)
+
+    def _scan_all(self, asked: Inquiry, opened: _Opened) -> Scan:
         refused = None
         present: dict[Key, Flags] = {}
-        for event in account.events_of(opening.flags):
+        for event in asked.events(asked.tags[1]):
+            if isinstance(event, BodyChunk) or (isinstance(event, Fetch) and BODY in event.others):
+                asked.put_back(event)  # the answer to what was asked behind this
+                if len(present) < opened.count:
+                    return self._scan_anew(asked)
+                break
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
                 present[b"%d" % event.uid] = event.flags - RECENT
             elif isinstance(event, Done) and event.kind != "OK" and opened.count:
-                refused = account.refused("FETCH", event.kind, event.code, event.text)
-        self._take(opened)
+                refused = self._account.refused("FETCH", event.kind, event.code, event.text)
         if refused is not None:
-            raise account.told(refused)
+            asked.let_go()
+            raise self._account.told(refused)
+        if len(asked.tags) > 2:
+            self._asked, self._asked_keys = asked, present.keys()
         return Scan(self._epoch, self._mark_of(opened), True, present)
 
-    def _answer(self, tag: str) -> list[Response]:
-        """Return what came until a command was over, which is under way."""
+    def _opened(self, asked: Inquiry) -> _Opened:
+        """Hear what SELECT tells."""
         responses: list[Response] = []
-        for event in self._account.events_of(tag):
+        for event in asked.events(asked.tags[0]):
             if isinstance(event, Done):
-                if event.tag == tag and event.kind != "OK":
+                if event.kind != "OK":
+                    asked.let_go()
                     raise self._account.told(
                         self._account.refused(event.command.name, event.kind, event.code, event.text)
                     )
             elif not isinstance(event, BodyChunk):
                 responses.append(event)  # type: ignore[arg-type]
-        return responses
+        opened = _Opened(responses)
+        try:
+            self._take(opened)
+        except MailboxError:
+            asked.let_go()
+            raise
+        if asked is asked.lane.selecting:
+            asked.lane.selected = self._own_name
+        return opened
 
-    def _scan_by_qresync(self, mark: ImapMark) -> Scan:
-        opened = self._select(Known(mark.validity, mark.modseq))
-        if opened.validity != mark.validity or not opened.modseq:
-            return self._scan_all()
-        vanished = [uids for uids in opened.vanished if uids]
-        if sum(map(len, vanished)) > MOST_VANISHED:
-            return self._scan_all()
+    def _scan_by_qresync(self, opened: _Opened, vanished: Iterable[NumberSet]) -> Scan:
         gone = [key_of(uid) for uids in vanished for uid in uids]
         present: dict[Key, Flags | None] = {
             key_of(each.uid): each.flags - RECENT
@@ -131,16 +153,10 @@ class ImapMailbox(Mailbox):
             present.pop(key, None)
         return Scan(self._epoch, self._mark_of(opened), False, present, gone)
 
-    def _scan_by_condstore(self, mark: ImapMark) -> Scan:
-        opened = self._select()
-        if self._mark_of(opened) == bytes(mark):
-            return Scan(self._epoch, bytes(mark), False, {})
-        if opened.validity != mark.validity or not opened.modseq or not opened.count:
-            return self._scan_all()
-        changed = commands.uid_fetch("1:*", ["FLAGS"], changed_since=mark.modseq)
+    def _scan_by_condstore(self, asked: Inquiry, opened: _Opened) -> Scan:
         flags: dict[int, Flags] = {}
         there = NumberSet()
-        for event in self._do(self._search("ALL"), changed):
+        for event in self._results(asked, asked.tags[1:]):
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
                 flags[event.uid] = event.flags - RECENT
             else:
@@ -158,16 +174,11 @@ class ImapMailbox(Mailbox):
     def _there(self, keys: Collection[Key]) -> NumberSet:
         if not keys:
             return NumberSet()
-        self._ensure_selected()
-        asked = [self._search(f"UID {piece}") for piece in uids_of(keys).pieces(commands.SET_LENGTH)]
-        found = [_found(event) for event in self._do(*asked)]
+        asked = [self._account.search(f"UID {piece}") for piece in uids_of(keys).pieces(commands.SET_LENGTH)]
+        found = [_found(event) for event in self._look(*asked)]
         return NumberSet.merged(
             bounds for numbers in found if numbers is not None for bounds in numbers.ranges
         )
-
-    def _search(self, criterion: str) -> Command:
-        returning = ["ALL"] if self._account.can("ESEARCH") else None
-        return commands.uid_search([criterion], returning=returning)
 
     # Reading
 
@@ -185,8 +196,7 @@ class ImapMailbox(Mailbox):
             yield from large
             refused = {each.key for each in large}
             wanted = [key for key in wanted if key not in refused]
-        self._account.session.compress_if_it_pays(len(wanted) * TYPICAL_BYTES)
-        events = self._fetch(wanted, *READ, is_last=True)
+        events = self._messages(wanted)
         asked = set(wanted)
         for event in events:
             if isinstance(event, BodyChunk):
@@ -200,6 +210,20 @@ class ImapMailbox(Mailbox):
                 yield message
             for _ in message.chunks:
                 pass  # what the reader left
+
+    def _messages(self, keys: Sequence[Key]) -> Iterator[object]:
+        """Ask for messages, unless that was done ahead."""
+        asked, self._asked = self._asked, None
+        if asked is not None and asked.is_wanted and not asked.is_lost and self._asked_keys >= set(keys):
+            return self._results(asked, asked.tags[1:])
+        if asked is not None:
+            asked.let_go()
+        asked = self._account.reading(self._own_name, keys)
+        if asked is not None:
+            self._opened(asked)
+            return self._results(asked, asked.tags[1:])
+        self._account.compress_if_it_pays(len(keys) * TYPICAL_BYTES)
+        return self._fetch(keys, *READ, is_last=True)
 
     def larger(self, keys: Sequence[Key], size_limit: int) -> Iterator[NotRead]:
         for event in self._fetch(keys, "UID", "RFC822.SIZE"):
@@ -219,9 +243,8 @@ class ImapMailbox(Mailbox):
     def _fetch(self, keys: Sequence[Key], *items: str, is_last: bool = False) -> Iterator[object]:
         if not keys:
             return iter(())
-        self._ensure_selected()
         pieces = uids_of(keys).pieces(commands.SET_LENGTH)
-        return self._do(*(commands.uid_fetch(piece, items) for piece in pieces), is_last=is_last)
+        return self._look(*(commands.uid_fetch(piece, items) for piece in pieces), is_last=is_last)
 
     # Writing
 
@@ -262,7 +285,7 @@ class ImapMailbox(Mailbox):
             return ()
         before = None if self._account.can("UIDPLUS") else self._last_uid()
         self._is_behind = True
-        self._account.session.compress_if_it_pays(sum(aside.size for _, aside in window))
+        self._account.compress_if_it_pays(sum(aside.size for _, aside in window))
         if len(window) > 1 and self._account.can("MULTIAPPEND"):
             answers = self._append([list(window)])
             if not any(isinstance(answer, NotAdded) for answer in answers):
@@ -337,7 +360,7 @@ class ImapMailbox(Mailbox):
         return found
 
     def _last_uid(self) -> int:
-        opened = self._select()
+        opened = self._opened(self._select())
         if opened.next_uid:
             return opened.next_uid - 1
         uids = [
@@ -394,7 +417,7 @@ class ImapMailbox(Mailbox):
 
     def _expunge_without_uidplus(self, keys: Sequence[Key]) -> None:
         ours = uids_of(keys)
-        found = [_found(event) for event in self._do(self._search("DELETED"))]
+        found = [_found(event) for event in self._do(self._account.search("DELETED"))]
         theirs = NumberSet.of(
             uid for numbers in found if numbers is not None for uid in numbers if uid not in ours
         )
@@ -432,6 +455,9 @@ class ImapMailbox(Mailbox):
 
     def close(self) -> None:
         """Leave it selected: the next mailbox takes its place, without a round trip for this one."""
+        if self._asked is not None:
+            self._asked.let_go()
+            self._asked = None
 
     # Commands
 
@@ -445,42 +471,58 @@ class ImapMailbox(Mailbox):
         return bytes(ImapMark(opened.validity, opened.modseq, opened.next_uid, opened.count))
 
     def _ensure_selected(self) -> None:
-        if self._account.selected != self._own_name:
-            self._select()
+        if self._account.idle_lane.selected != self._own_name:
+            self._opened(self._select())
 
-    def _select(self, known: Known | None = None) -> _Opened:
-        account = self._account
-        account.selected = None
-        condstore = account.has_modseq and known is None
-        command = commands.select(self._own_name, condstore=condstore, known=known)
-        opened = _Opened(account.ask(command))
-        self._take(opened)
-        return opened
+    def _select(self, *work: Command) -> Inquiry:
+        """Open the mailbox, with work behind that which does no harm in another one."""
+        lane = self._account.idle_lane
+        lane.selected = None
+        opening = commands.select(self._own_name, condstore=self._account.has_modseq)
+        lane.selecting = asked = lane.ask(opening, *work)
+        self._is_behind = False
+        return asked
+
+    def _look(self, *work: Command, is_last: bool = False) -> Iterator[object]:
+        """Do what changes nothing, in the same round trip as opening the mailbox."""
+        if self._account.idle_lane.selected == self._own_name:
+            return self._do(*work, is_last=is_last)
+        asked = self._select(*work)
+        if is_last:
+            self._account.ask_ahead()
+        self._opened(asked)
+        return self._results(asked, asked.tags[1:])
 
     def _take(self, opened: _Opened) -> None:
-        """Note that the mailbox is open."""
-        self._account.selected = self._own_name
+        """Note what the open mailbox is."""
         before, self._validity = self._validity, opened.validity
         if before not in (0, opened.validity):
             raise MailboxError("the mailbox was made anew while it was worked on")
+        self._account.validities[self._own_name] = opened.validity
         self._allowed = opened.allowed
 
     def _do(self, *work: Command, is_last: bool = False) -> Iterator[object]:
         """Send commands together and yield what happens; the first refusal is raised when all are over.
 
-        With ``is_last``, which is a guess, the mailbox that is expected next is opened behind them.
+        With ``is_last``, which is a guess, what is expected next is asked behind them.
         """
-        session = self._account.session
         todo = (commands.noop(), *work) if self._is_behind else work
         self._is_behind = False
-        tags = [session.send(command) for command in todo]
+        asked = self._account.idle_lane.ask(*todo)
         if is_last:
-            self._account.open_ahead()
+            self._account.ask_ahead()
+        return self._results(asked, asked.tags)
+
+    def _results(self, asked: Inquiry, tags: Sequence[str]) -> Iterator[object]:
+        """Yield what happens until these commands are over; the first refusal is raised then."""
         refused = None
-        for event in self._account.events_of(*tags):
-            if isinstance(event, Done) and event.kind != "OK" and refused is None:
-                refused = session.refused(event.command.name, event.kind, event.code, event.text)
-            yield event
+        try:
+            for event in asked.events(*tags):
+                if isinstance(event, Done) and event.kind != "OK" and refused is None:
+                    refused = self._account.refused(event.command.name, event.kind, event.code, event.text)
+                yield event
+        finally:
+            asked.let_go()
         if refused is not None and refused.refusal is not Refusal.EXPUNGED:
             raise self._account.told(refused)
 
@@ -503,6 +545,9 @@ class _Opened:
                 self.fetched.append(each)
             elif isinstance(each, Vanished):
                 self.vanished.append(each.uids)
+            elif isinstance(each, Status) and each.code is not None and each.code.name == "CLOSED":
+                self.fetched.clear()  # what came before was the last mailbox's (RFC 7162, 3.2.11)
+                self.vanished.clear()
             elif isinstance(each, Status) and each.code is not None:
                 permanent = each.code.words if each.code.name == "PERMANENTFLAGS" else permanent
                 self._take_number(each.code)
