@@ -42,6 +42,7 @@ class Upload:
     """A literal whose bytes are given to the connection when they may be sent (``Connection.send_data``)."""
 
     size: int
+    is_eight_bit: bool = False  # a literal8 (RFC 3516, 4.2)
 
 
 Part = bytes | Literal | Upload
@@ -277,6 +278,7 @@ class NewMessage:
     flags: frozenset[str] = frozenset()
     received_s: float | None = None  # seconds since 1970, in UTC
     data: bytes | None = field(default=None, repr=False)
+    is_utf8: bool = False  # its header is not ASCII, where UTF8=ACCEPT is enabled (RFC 6855, 4)
 
 
 def append(mailbox: str, messages: Sequence[NewMessage]) -> Command:
@@ -286,7 +288,10 @@ def append(mailbox: str, messages: Sequence[NewMessage]) -> Command:
         parts.append(b" " + flag_list(message.flags) if message.flags else b"")
         if message.received_s is not None:
             parts.append(b' "' + format_date(message.received_s) + b'"')
-        parts += [b" ", Upload(message.size) if message.data is None else Literal(message.data)]
+        if message.is_utf8:
+            parts += [b" UTF8 (", Upload(message.size, is_eight_bit=True), b")"]
+        else:
+            parts += [b" ", Upload(message.size) if message.data is None else Literal(message.data)]
     return _command("APPEND", *parts)
 
 

@@ -65,6 +65,13 @@ SMALL_LITERAL = 4096  # LITERAL- (RFC 7888): longer ones are waited for
 INFLATED_AT_ONCE = 256 << 10  # what compressed data may swell to before it is looked at
 
 _LOGINS = ("LOGIN", "AUTHENTICATE")
+# What a server that speaks IMAP4rev2 alone need not name, because that has it (RFC 9051, appendix E).
+_OF_REV2 = frozenset(
+    (
+        *("ENABLE", "ESEARCH", "IDLE", "LIST-EXTENDED", "LIST-STATUS", "LITERAL-", "MOVE", "NAMESPACE"),
+        *("SASL-IR", "SPECIAL-USE", "UIDPLUS", "UNSELECT"),
+    )
+)
 
 
 class State(Enum):
@@ -156,7 +163,16 @@ class Connection:
 
     def can(self, *capabilities: str) -> bool:
         """Tell whether the server is known to have all of these."""
-        return self.capabilities is not None and self.capabilities.issuperset(capabilities)
+        if self.capabilities is None:
+            return False
+        wanted = set(capabilities)
+        return wanted <= self.capabilities or (self.is_rev2 and wanted - _OF_REV2 <= self.capabilities)
+
+    @property
+    def is_rev2(self) -> bool:
+        """Whether the server speaks IMAP4rev2 and nothing older; names of mailboxes are UTF-8 then."""
+        told = self.capabilities or frozenset()
+        return "IMAP4REV2" in told and "IMAP4REV1" not in told
 
     @property
     def in_flight(self) -> int:
@@ -242,10 +258,11 @@ class Connection:
             self._put(tag, part)
             return
         size = part.size if isinstance(part, Upload) else len(part.data)
+        mark = b"~" if isinstance(part, Upload) and part.is_eight_bit else b""
         if self._needs_no_wait(size):
-            self._put(tag, b"{%d+}\r\n" % size)
+            self._put(tag, b"%b{%d+}\r\n" % (mark, size))
         else:
-            self._put(tag, b"{%d}\r\n" % size)
+            self._put(tag, b"%b{%d}\r\n" % (mark, size))
             wait = _Wait(tag)
             self._queue.append(wait)
             self._waiting.append(wait)

@@ -56,6 +56,12 @@ class TestCondstoreAlone(ImapContract):
     settings = ("imap_capability = IMAP4rev1 ENABLE CONDSTORE UIDPLUS LITERAL+ NAMESPACE LIST-STATUS",)
 
 
+class TestUnderAPrefix(ImapContract):
+    """A Dovecot that has everything but INBOX below it, as many a provider's."""
+
+    settings = ("namespace inbox {\n  prefix = INBOX.\n  separator = .\n}",)
+
+
 class ImapWithoutMarks(ImapContract):
     """What a server tells without CONDSTORE stands for nothing."""
 

@@ -15,7 +15,7 @@ from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.mailsync.contract import StoreContract
 from tests.mailsync.test_imap import ImapWithoutMarks
-from tests.servers.courier import courier_tunnel
+from tests.servers.courier import CAPABILITIES, courier_tunnel
 from tests.servers.cyrus import PASSWORD, Cyrus, running_cyrus
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -60,3 +60,19 @@ class TestCourier(ImapWithoutMarks):
     def account(self, tmp_path: Path) -> None:
         """A user whom nobody else uses."""
         self._server = Server(tunnel=courier_tunnel(tmp_path))
+
+
+class TestCourierInUtf8(TestCourier):
+    """Courier as a server that has names in UTF-8 and nothing else, which it can be."""
+
+    @pytest.fixture(autouse=True)
+    def account(self, tmp_path: Path) -> None:
+        """A user whom nobody else uses."""
+        self._server = Server(tunnel=courier_tunnel(tmp_path, f"{CAPABILITIES} UTF8=ONLY"))
+
+    def test_names_are_utf8_on_the_wire(self, store: Store, tmp_path: Path) -> None:
+        """What looks like modified UTF-7 is no such thing there, and is another mailbox."""
+        store.make_mailbox("Entwürfe & mehr")
+        store.make_mailbox("Entw&APw-rfe")
+        assert {"Entwürfe & mehr", "Entw&APw-rfe"} <= set(store.mailboxes())
+        assert (tmp_path / "Maildir/.Entwürfe & mehr/cur").is_dir()

@@ -35,7 +35,7 @@ from mswatch.mailsync.stores.contract import (
 from mswatch.mailsync.stores.imap_account import WINDOW, ImapAccount, ImapMark, Plan
 from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
-from mswatch.names import NameForm, encode_utf7, show
+from mswatch.names import Encoding, NameForm, decode_utf7, encode_utf7, show
 
 MENDED_AT_MOST = 3  # a server that goes on ending connections has a reason, and is left alone
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
@@ -66,8 +66,8 @@ class ImapStore(Store):
         self._counts: dict[str, int] = {}  # how many messages each mailbox had, by canonical name
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
-        self._own_names = tuple((_as_listed(own_name), name) for own_name, name in own_names)
-        self._names = ImapNames(NameForm("/", "utf-7", self._own_names))
+        self._own_names = tuple(own_names)
+        self._names = _names("/", "utf-7", None, self._own_names)
 
     @property
     def form(self) -> NameForm:
@@ -104,7 +104,9 @@ class ImapStore(Store):
                 separator = event.separator or separator
             elif isinstance(event, Namespaces):
                 namespaces = event
-        self._names = _names(separator, namespaces, self._own_names)
+        # UTF-8 where the server has nothing else (RFC 9051, 5.1; RFC 6855, 3).
+        is_utf8 = session.connection.is_rev2 or "UTF8=ACCEPT" in session.connection.enabled
+        self._names = _names(separator, "utf-8" if is_utf8 else "utf-7", namespaces, self._own_names)
 
     def mend(self) -> None:
         if self._opened is None or not self._opened.is_over:
@@ -242,17 +244,14 @@ class ImapStore(Store):
 
 def _enable(session: Session) -> None:
     wanted = [word for word in ("CONDSTORE", "QRESYNC") if session.can(word)]
+    if session.can("UTF8=ONLY"):
+        wanted.append("UTF8=ACCEPT")
     if wanted and session.can("ENABLE"):
         session.send(commands.enable(*wanted))
 
 
-def _as_listed(own_name: str) -> str:
-    """Return a name as the server writes it, also where a person wrote it as it is read."""
-    return own_name if own_name.isascii() else encode_utf7(own_name) or own_name
-
-
 def _names(
-    separator: str, namespaces: Namespaces | None, own_names: tuple[tuple[str, str], ...]
+    separator: str, encoding: Encoding, namespaces: Namespaces | None, own_names: tuple[tuple[str, str], ...]
 ) -> ImapNames:
     prefix = ""
     others: tuple[str, ...] = ()
@@ -262,4 +261,12 @@ def _names(
             separator = namespaces.personal[0].separator or separator
         foreign = (*namespaces.others, *namespaces.shared)
         others = tuple(entry.prefix for entry in foreign if entry.prefix and entry.prefix != prefix)
-    return ImapNames(NameForm(separator, "utf-7", own_names), prefix, others)
+    listed = tuple((_as_listed(own_name, encoding), name) for own_name, name in own_names)
+    return ImapNames(NameForm(separator, encoding, listed), prefix, others)
+
+
+def _as_listed(own_name: str, encoding: Encoding) -> str:
+    """Return a name as the server writes it, also where a person wrote it as it is read."""
+    if own_name.isascii():
+        return own_name if encoding == "utf-7" else decode_utf7(own_name) or own_name
+    return own_name if encoding == "utf-8" else encode_utf7(own_name) or own_name

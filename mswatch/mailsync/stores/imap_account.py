@@ -130,6 +130,11 @@ class ImapAccount:
         return "QRESYNC" in self._raw.connection.enabled
 
     @property
+    def takes_utf8(self) -> bool:
+        """Whether names and headers are UTF-8 (RFC 6855)."""
+        return "UTF8=ACCEPT" in self._raw.connection.enabled
+
+    @property
     def append_limit(self) -> int | None:
         """The most bytes that a message may have which is uploaded, where the server says so (RFC 7889)."""
         words = self._raw.connection.capabilities or ()

@@ -294,11 +294,16 @@ class ImapMailbox(Mailbox):
 
     def _append(self, groups: Sequence[Sequence[tuple[Message, Aside]]]) -> list[_Answer]:
         """Send these groups, each in one command, and answer each message."""
-        session = self._account.session
+        session, takes_utf8 = self._account.session, self._account.takes_utf8
         sent = {}
         for group in groups:
             new = [
-                NewMessage(aside.size, self._storable(message.flags), message.date_ns / 1e9)
+                NewMessage(
+                    aside.size,
+                    self._storable(message.flags),
+                    message.date_ns / 1e9,
+                    is_utf8=takes_utf8 and not pairing.header_of(aside.beginning()).isascii(),
+                )
                 for message, aside in group
             ]
             bodies = [aside.chunks() for _, aside in group]
