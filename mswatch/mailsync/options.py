@@ -84,7 +84,7 @@ class Listener(Protocol):
         """So many more messages are to be copied or paired."""
 
     def advance(self, messages: int = 1) -> None:
-        """So many of them are."""
+        """So many of them are; 0 while others are read and compared: the run goes on."""
 
     def done(self, done: Done) -> None:
         """Something was done."""

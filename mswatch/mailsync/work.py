@@ -289,6 +289,7 @@ class Work:
     def _identities(self, side: Side, keys: Sequence[Key]) -> dict[Key, Identity]:
         found = {}
         for each in self._box(side).headers(keys) if keys else ():
+            self._context.listener.advance(0)
             if not isinstance(each, NotRead):
                 found[each[0]] = pairing.identity(each[1])
             elif not each.lasting:
@@ -314,6 +315,7 @@ class Work:
     def _bodies(self, side: Side, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
         if keys:
             for each in self._box(side).read(keys):
+                self._context.listener.advance(0)
                 if isinstance(each, Message):
                     yield each.key, pairing.body_digest(each.chunks)
                 elif not each.lasting:
@@ -511,6 +513,7 @@ class Work:
     def _held(self, side: Side, keys: Sequence[Key]) -> dict[Key, Held]:
         found = {}
         for each in self._box(side).read(keys) if keys else ():
+            self._context.listener.advance(0)
             if isinstance(each, Message):
                 digest = blake2b(digest_size=pairing.DIGEST_BYTES)
                 for chunk in each.chunks:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.options import COPIED, LEFT, MADE, MARKED, MOVED, REMOVED, TRASHED, UNMADE, Done
+from mswatch.mailsync.pulse import Pulse
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -38,6 +39,7 @@ class Recorder:
         self.boxes: dict[str, BoxReport] = {}
         self.listed: dict[Side, list[str]] = {side: [] for side in SIDES}
         self._method = method
+        self._pulse = Pulse()
         self._headers: dict[_Place, bytes] = {}
         self._open: dict[tuple[Side, str], Mailbox] = {}
 
@@ -53,7 +55,8 @@ class Recorder:
         """Nothing: there is no bar."""
 
     def advance(self, messages: int = 1) -> None:
-        """Nothing either."""
+        """There is none, but the run goes on."""
+        self._pulse.beat()
 
     def done(self, done: Done) -> None:
         """Take down what was done."""

@@ -20,7 +20,7 @@ import pytest
 from mswatch.socketwatch.idle import SILENCE_S
 from tests.servers import mbsync, offlineimap
 from tests.servers.dovecot import Dovecot, ImapAccount
-from tests.servers.maildir import MaildirStore, deliver, digest
+from tests.servers.maildir import MaildirStore, deliver, digest, make_message
 from tests.servers.sshd import HOST, running_sshd
 from tests.servers.waiting import DEADLINE_S
 from tests.socketwatch import peers
@@ -215,7 +215,7 @@ def name(case: Case) -> str:
     return f"{case.program} / {case.peer}"
 
 
-def start(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
+def start(argv: tuple[str, ...], **environment: str) -> subprocess.Popen[bytes]:
     """Start socketwatch with a home of nobody's."""
     return subprocess.Popen(
         argv,
@@ -223,7 +223,7 @@ def start(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "HOME": "/nonexistent"},
+        env={**os.environ, "HOME": "/nonexistent", **environment},
     )
 
 
@@ -290,3 +290,31 @@ def test_real_syncers(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
         finally:
             for _, process in running:
                 end_group(process)
+
+
+@pytest.mark.slow
+def test_mailsync_on_a_slow_disk(tmp_path: Path, compiled: Compile) -> None:
+    """When two stores meet that both have their messages, our own syncer reads for long and moves nothing."""
+    slow = compiled("slow.c", "-fPIC", "-shared", name="slow.so")
+    stores = [MaildirStore(tmp_path / name, "nested") for name in ("near", "far")]
+    for number in range(250):
+        message = make_message(f"{number}.example")
+        for store in stores:
+            (store.make("INBOX") / "cur" / f"{number}.example:2,S").write_bytes(message)
+    account = tmp_path / "work.toml"
+    account.write_text(
+        "".join(
+            f'[store.{store.root.name}]\nmaildir = "{store.root}"\nlayout = "nested"\n' for store in stores
+        )
+    )
+    argv = (sys.executable, "-m", "mswatch.mailsync_entry", "--config", str(account))
+    process = start(
+        (*SOCKETWATCH, "-t", "2", "--", *argv),
+        LD_PRELOAD=str(slow),
+        XDG_STATE_HOME=str(tmp_path / "state"),
+    )
+    began = time.monotonic()
+    output, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, (output, errors)
+    assert time.monotonic() - began > 2 + SILENCE_S
+    assert [len(list(store.path("INBOX").glob("cur/*"))) for store in stores] == [250, 250]
