@@ -87,4 +87,6 @@ class _Side:
 
     def rest(self) -> dict[Key, Flags]:
         """Return the messages that nobody asked for."""
-        return {key: NONE if flags is None else flags for key, flags in self._left.items()}
+        for key in [key for key, flags in self._left.items() if flags is None]:
+            self._left[key] = NONE
+        return self._left  # type: ignore[return-value]  # it holds no None any more

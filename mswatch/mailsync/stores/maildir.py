@@ -314,28 +314,23 @@ class _MaildirMailbox(Mailbox):
         self._tmp = directory + b"/tmp/"
         self._names = names
         self._place = place
-        self._paths: dict[Key, bytes] | None = None  # as last listed
+        # Where messages are: the name in cur, or a slash and the name in new; paths would be twice as large.
+        self._places: dict[Key, bytes] | None = None  # as last listed
         self._changed: dict[Key, bytes] = {}  # without a list: those that were looked at one by one
         self._looked_at: Mark | None = None  # the mark before the last scan
         self._keywords = Keywords(directory)
+        self._flags_by_info: dict[bytes, Flags] = {}
+        self._stamps: dict[Stamp, Stamp] = {}
 
     def scan(self, since: Mark | None) -> Scan:
         mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
-        self._keywords.read()
-        paths = self._list()
-        flags: dict[bytes, Flags] = {}
-        present: dict[Key, Flags] = {}
-        for key, path in paths.items():
-            info = path.partition(b":")[2]
-            found = flags.get(info)
-            if found is None:
-                found = flags[info] = self._flags(info)
-            present[key] = found
+        self._read_keywords()
+        places = self._list()
+        present = {key: self._flags(place.partition(b":")[2]) for key, place in places.items()}
         if self._keywords.in_names:
-            begin = len(self._cur)  # as long as that of new
-            stamps = {key: self._stamp(path[begin:], key) for key, path in paths.items()}
+            stamps = {key: self._stamp(place.removeprefix(b"/"), key) for key, place in places.items()}
             return Scan(b"", mark, True, present, (), stamps)
         for key in self._keywords.by_message.keys() & present.keys():
             present[key] |= self._keywords.by_message[key]
@@ -345,7 +340,7 @@ class _MaildirMailbox(Mailbox):
         mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
-        self._keywords.read()
+        self._read_keywords()
         if self.known is None or not self._keywords.in_names:
             return self.scan(None)
         return self._scan_names(mark, self.known) or self.scan(None)
@@ -367,27 +362,26 @@ class _MaildirMailbox(Mailbox):
             names -= portion
         unknown = [name for name in names if name[0] != 46]  # a dot: never a message
         delivered &= names
-        paths = {key_of(name): (self._new if name in delivered else self._cur) + name for name in unknown}
+        places = {key_of(name): b"/" + name if name in delivered else name for name in unknown}
         gone = {key_of(name) for name in missing if name is not None}
         doubtful = gone | set(known.unstamped()) if None in missing else gone
-        if len(paths) != len(unknown) or known.has_longer(doubtful | paths.keys(), b","):
+        if len(places) != len(unknown) or known.has_longer(doubtful | places.keys(), b","):
             return None
         present, stamps = {}, {}
-        begin = len(self._cur)
-        for key, was in {**dict.fromkeys(paths), **known.stamps(paths.keys())}.items():
+        for key, was in {**dict.fromkeys(places), **known.stamps(places.keys())}.items():
             if was is not None and key + was not in missing:
                 return None
-            stamp = self._stamp(paths[key][begin:], key)
+            stamp = self._stamp(places[key].removeprefix(b"/"), key)
             if stamp != was:  # the same where keywords are part of it
-                present[key] = self._flags(paths[key].partition(b":")[2])
+                present[key] = self._flags(places[key].partition(b":")[2])
                 stamps[key] = stamp
-        self._changed = paths
-        return Scan(b"", mark, False, present, doubtful - paths.keys(), stamps)
+        self._changed = places
+        return Scan(b"", mark, False, present, doubtful - places.keys(), stamps)
 
     def _stamp(self, name: bytes, key: Key) -> Stamp:
         """Return what follows the key in a name, and what the letters of keywords in it mean at present."""
-        keywords = self._keywords.meaning(name.partition(b":2,")[2])
-        return name[len(key) :] + keywords
+        stamp = name[len(key) :] + self._keywords.meaning(name.partition(b":2,")[2])
+        return self._stamps.setdefault(stamp, stamp)  # most are alike
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         if self._looked_at is not None and _mark(self._directory) == self._looked_at:
@@ -401,7 +395,7 @@ class _MaildirMailbox(Mailbox):
 
     def _list(self) -> dict[Key, bytes]:
         """List both directories; ``new`` first, so that what moves to ``cur`` is seen once at least."""
-        paths: dict[Key, bytes] = {}
+        places: dict[Key, bytes] = {}
         names = 0
         for directory in (self._new, self._cur):
             try:
@@ -413,11 +407,12 @@ class _MaildirMailbox(Mailbox):
             for name in listed:
                 if name[0] != 46:  # a dot: never a message
                     names += 1
-                    paths[name.partition(b":")[0].partition(b",")[0] or name] = directory + name
-        if len(paths) != names:
-            paths = self._list_whole_names()
-        self._paths = paths
-        return paths
+                    place = b"/" + name if directory == self._new else name
+                    places[name.partition(b":")[0].partition(b",")[0] or name] = place
+        if len(places) != names:
+            places = self._list_whole_names()
+        self._places = places
+        return places
 
     def _list_whole_names(self) -> dict[Key, bytes]:
         """List where names are not unique up to the comma: those that clash go by all before the colon."""
@@ -425,18 +420,26 @@ class _MaildirMailbox(Mailbox):
         for directory in (self._new, self._cur):
             for name in sorted(_listed(directory)):
                 if name[0] != 46:
-                    by_key.setdefault(key_of(name), {})[name.partition(b":")[0] or name] = directory + name
-        paths = {}
+                    place = b"/" + name if directory == self._new else name
+                    by_key.setdefault(key_of(name), {})[name.partition(b":")[0] or name] = place
+        places = {}
         for key, files in by_key.items():
-            paths.update(files if len(files) > 1 else dict.fromkeys([key], *files.values()))
-        return paths
+            places.update(files if len(files) > 1 else dict.fromkeys([key], *files.values()))
+        return places
 
     def _flags(self, info: bytes) -> Flags:
-        if not info.startswith(b"2,"):
-            return NONE
-        letters = [info[i : i + 1] for i in range(2, len(info))]
-        flags = {_LETTERS[letter] for letter in letters if letter in _LETTERS}
-        return frozenset(flags | {name for letter in letters if (name := self._keywords.name(letter))})
+        """Return what the end of a name says; the same object for the same end, because messages are many."""
+        found = self._flags_by_info.get(info)
+        if found is None:
+            letters = [info[i : i + 1] for i in range(2, len(info))] if info.startswith(b"2,") else []
+            flags = {_LETTERS[letter] for letter in letters if letter in _LETTERS}
+            keywords = {name for letter in letters if (name := self._keywords.name(letter))}
+            found = self._flags_by_info[info] = frozenset(flags | keywords)
+        return found
+
+    def _read_keywords(self) -> None:
+        self._keywords.read()
+        self._flags_by_info.clear()
 
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         for key in keys:
@@ -462,8 +465,8 @@ class _MaildirMailbox(Mailbox):
                 if size_limit is not None and status.st_size > size_limit:
                     yield NotRead(key, f"{status.st_size} bytes are more than the limit", lasting=True)
                     continue
-                path = (self._changed if self._paths is None else self._paths).get(key, b"")
-                flags = self._flags(path.partition(b":")[2]) | self._keywords.by_message.get(key, NONE)
+                place = (self._changed if self._places is None else self._places).get(key, b"")
+                flags = self._flags(place.partition(b":")[2]) | self._keywords.by_message.get(key, NONE)
                 yield Message(key, flags, status.st_mtime_ns, status.st_size, chunks(fd, status.st_size))
             finally:
                 os.close(fd)
@@ -474,35 +477,39 @@ class _MaildirMailbox(Mailbox):
 
     def _where_it_is(self, key: Key, act: Callable[[bytes], int | NotRead | None]) -> int | NotRead | None:
         """Do something with a message's file, finding it again if it was renamed; None if it is gone."""
-        for likely in self._likely_paths(key) if self._paths is None else ():
+        for likely in self._likely_places(key) if self._places is None else ():
             self._changed[key] = likely
             try:
-                return act(likely)
+                return act(self._path(likely))
             except FileNotFoundError:
                 self._changed.pop(key, None)
-        paths = self._paths if self._paths is not None else self._list()
-        path: bytes | None = None
+        places = self._places if self._places is not None else self._list()
+        path = b""
         for _ in range(FIND_AGAIN):
-            path = paths.get(key)
-            if path is None:
+            place = places.get(key)
+            if place is None:
                 return None
+            path = self._path(place)
             try:
                 return act(path)
             except FileNotFoundError:
-                paths = self._list()
-                if paths.get(key) == path and os.path.islink(path):
+                places = self._list()
+                if places.get(key) == place and os.path.islink(path):
                     return NotRead(key, f"{_shown(path)} is a link that leads nowhere", lasting=True)
-        return NotRead(key, f"{_shown(path or key)} is renamed all the time")
+        return NotRead(key, f"{_shown(path)} is renamed all the time")
 
-    def _likely_paths(self, key: Key) -> Iterator[bytes]:
-        """Give the paths under which a message was last seen, or when its stamp was learnt."""
+    def _path(self, place: bytes) -> bytes:
+        return self._new + place[1:] if place.startswith(b"/") else self._cur + place
+
+    def _likely_places(self, key: Key) -> Iterator[bytes]:
+        """Give where a message was last seen, or when its stamp was learnt."""
         seen = self._changed.get(key)
         if seen is not None:
             yield seen
         stamp = self.known.stamps([key]).get(key) if self.known is not None else None
         if stamp is not None:
             name = key + stamp.partition(b"\0")[0]
-            yield from (self._cur + name, self._new + name)
+            yield from (name, b"/" + name)
 
     def propose(self, count: int) -> Sequence[Key]:
         return [self._names.next() for _ in range(count)]
@@ -547,19 +554,16 @@ class _MaildirMailbox(Mailbox):
         bring_to_disk_all([self._tmp + key for _, key, _ in written], self._tmp, few=FEW)
         stamps: dict[Key, Stamp | None] = {}
         for _, key, flags in written:
-            target = self._target(key, flags)
+            place = key + b":2," + self._letters(flags, b"") if flags else b"/" + key
             in_name = self._keywords.in_names
-            stamps[key] = self._stamp(target.rpartition(b"/")[2], key) if in_name else None
-            os.rename(self._tmp + key, target)
-            if self._paths is not None:
-                self._paths[key] = target
+            stamps[key] = self._stamp(place.removeprefix(b"/"), key) if in_name else None
+            os.rename(self._tmp + key, self._path(place))
+            if self._places is not None:
+                self._places[key] = place
         bring_to_disk(self._new)
         bring_to_disk(self._cur)
         for message, key, flags in written:
             yield Added(message.key, key, flags, stamps[key])
-
-    def _target(self, key: Key, flags: Flags) -> bytes:
-        return self._cur + key + b":2," + self._letters(flags, b"") if flags else self._new + key
 
     def _letters(self, flags: Flags, kept: bytes) -> bytes:
         """Return the letters of flags in the order of maildir(5), with those kept that mean nothing to us."""
@@ -587,11 +591,11 @@ class _MaildirMailbox(Mailbox):
         letters = self._letters(flags, info[2:] if info.startswith(b"2,") else b"")
         if not letters and directory + b"/" == self._new:
             return 0
-        target = self._cur + base + b":2," + letters
-        if target != path:
-            os.rename(path, target)
-            if self._paths is not None:
-                self._paths[key_of(name)] = target
+        place = base + b":2," + letters
+        if self._path(place) != path:
+            os.rename(path, self._path(place))
+            if self._places is not None:
+                self._places[key_of(name)] = place
             self._changed.pop(key_of(name), None)
         return 0
 
@@ -618,7 +622,7 @@ class _MaildirMailbox(Mailbox):
         yield from moved
 
     def close(self) -> None:
-        self._paths = None
+        self._places = None
         self._changed = {}
 
 
