@@ -81,7 +81,7 @@ class Listener(Protocol):
     """Who is told what happens, while it happens."""
 
     def expect(self, messages: int) -> None:
-        """So many more messages are to be copied or paired."""
+        """So many more messages are to be read."""
 
     def advance(self, messages: int = 1) -> None:
         """So many of them are; 0 while others are read and compared: the run goes on."""

@@ -31,7 +31,7 @@ class Teller:
         self.counts: Counter[tuple[str, str, str, str]] = Counter()  # mailbox, what, store, detail
 
     def expect(self, messages: int) -> None:
-        """So many more messages are to be copied."""
+        """So many more messages are to be read."""
         self._expected += messages
 
     def advance(self, messages: int = 1) -> None:

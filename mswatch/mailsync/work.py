@@ -288,8 +288,9 @@ class Work:
 
     def _identities(self, side: Side, keys: Sequence[Key]) -> dict[Key, Identity]:
         found = {}
+        self._context.listener.expect(len(keys))
         for each in self._box(side).headers(keys) if keys else ():
-            self._context.listener.advance(0)
+            self._context.listener.advance()
             if not isinstance(each, NotRead):
                 found[each[0]] = pairing.identity(each[1])
             elif not each.lasting:
@@ -341,7 +342,6 @@ class Work:
             ]
             with self._state.transaction():
                 self._state.add_rows(self.row, rows)
-            self._context.listener.advance(0)
         for near_key, far_key in pairs:
             del new["near"][near_key], new["far"][far_key]
 
@@ -389,12 +389,11 @@ class Work:
         intended = dict(zip(keys, proposed, strict=True)) if proposed is not None else {}
         with self._state.transaction():
             self._state.intend(self.row, (Intention(to, key, intended.get(key)) for key in keys))
-        taken = _Taken(intended)
+        taken = _Taken(intended, self._context.listener)
         rows: list[NewRow] = []
         stamps: dict[Side, dict[Key, Stamp]] = {"near": {}, "far": {}}
         try:
             for answer in target.add(taken.messages(source.carry(keys, self._context.options.size_limit))):
-                self._context.listener.advance()
                 if isinstance(answer, Added):
                     flags, digest = taken.known.pop(answer.source)
                     rows.append(_new_row(to, answer, flags, digest))
@@ -613,13 +612,15 @@ class Work:
 class _Taken:
     """The messages of a batch on their way: what of them has to be remembered when they have arrived."""
 
-    def __init__(self, intended: dict[Key, Key]) -> None:
+    def __init__(self, intended: dict[Key, Key], listener: Listener) -> None:
         self._intended = intended
+        self._listener = listener
         self.known: dict[Key, tuple[Flags, bytes]] = {}
         self.not_read: list[NotRead] = []
 
     def messages(self, read: Iterator[Message | NotRead]) -> Iterator[Message]:
         for each in read:
+            self._listener.advance()  # not only when a batch has arrived: that may take minutes
             if isinstance(each, NotRead):
                 self.not_read.append(each)
                 continue

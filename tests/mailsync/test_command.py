@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,34 @@ def test_many_at_once(home: Home) -> None:
         assert run.returncode == 0
     assert sum(home.world.contents("far")["INBOX"].values()) == 50
     assert home.world.contents("near") == home.world.contents("far")
+
+
+SHOW_AT_ONCE = (
+    "from mswatch.mailsync import telling; telling.BAR_AFTER_S = telling.BAR_EVERY_S = 0.0;"
+    " from mswatch import mailsync_command; raise SystemExit(mailsync_command.main())"
+)
+
+
+@pytest.mark.parametrize("words", [(), ("--quiet",), ("--json",)])
+def test_bar_on_a_terminal(words: tuple[str, ...], home: Home) -> None:
+    """A terminal sees how far a run is, message by message, and in the end nothing of that."""
+    ours, its = pty.openpty()
+    argv = [sys.executable, "-c", SHOW_AT_ONCE, *words, "work"]
+    with os.fdopen(its, "wb", buffering=0) as terminal:
+        ended = subprocess.run(argv, env=home.environment, stdout=subprocess.PIPE, stderr=terminal)
+        terminal.write(b"end")
+    shown = b""
+    while not shown.endswith(b"end"):
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    assert ended.returncode == 0
+    if words:
+        assert shown == b"end"
+        return
+    steps = [step for step in shown.split(b"\r") if step]
+    assert [b"%d of 3 messages" % number in steps[number - 1] for number in (1, 2, 3)] == [True] * 3
+    assert steps[-1] == b"\x1b[Kend"
+    assert ended.stdout == b"INBOX: mailbox made in far, 3 copied in far\n"
 
 
 def settle(home: Home) -> None:
