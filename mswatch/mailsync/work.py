@@ -394,6 +394,7 @@ class Work:
         stamps: dict[Side, dict[Key, Stamp]] = {"near": {}, "far": {}}
         try:
             for answer in target.add(taken.messages(source.carry(keys, self._context.options.size_limit))):
+                self._context.listener.advance(0)
                 if isinstance(answer, Added):
                     flags, digest = taken.known.pop(answer.source)
                     rows.append(_new_row(to, answer, flags, digest))
