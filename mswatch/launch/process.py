@@ -67,6 +67,9 @@ class Process(Protocol):
     async def wait(self) -> End:
         """Return how it ended, when nothing of it is alive any more."""
 
+    async def was_heard(self) -> bool:
+        """Tell whether who guards it has had a report of its progress; if nobody does, it needs none."""
+
     def write(self, data: bytes) -> None:
         """Write to the stdin of a watcher, without waiting; lost if nobody reads there."""
 

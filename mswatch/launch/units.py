@@ -186,6 +186,12 @@ class Unit:
             return end_of(0)
         return await self._how_it_ended()
 
+    async def was_heard(self) -> bool:
+        """Tell whether the manager's watchdog has had a report: in a run's unit, the first one arms it."""
+        shown = await self._show("ActiveState", "WatchdogTimestampMonotonic")
+        is_silent = shown.get("WatchdogTimestampMonotonic", "0") == "0"
+        return not (is_silent and shown.get("ActiveState") == "activating")
+
     async def _watch_start_up_code(self) -> None:
         """Notice the end of a process that has not handed over its pipes yet."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from mswatch.logs import Log
 from mswatch.service.echoes import Listener
 from mswatch.service.guarding import Guard
 from mswatch.service.sleep import SHORTEST_S, asleep_s
+from mswatch.service.tasks import spawn
 from mswatch.socketwatch import shim_environment, shim_path
 from mswatch.syncers import plan
 
@@ -130,7 +132,7 @@ class Running:
         echo_socket = self._echoes.address if self._echoes is not None else None
         if self._launcher.guards_runs:
             added = shim_environment(self._environment, _find_shim(), echo_socket=echo_socket)
-            return await self._ends(call, self._launcher, added)
+            return await self._asked(call, added)
         guard = Guard(
             self._environment,
             _find_shim(),
@@ -145,9 +147,29 @@ class Running:
             guard.close(end_of(1))
             raise
         if guard.never_spoke:
-            text = f"nothing is known of the progress of {os.fsdecode(call[0])!r}: only hard_cap holds for it"
-            self._log.tell_once(messages.RUN_UNSEEN, text, **self._fields)
+            self._tell_unseen(call)
         return guard.close(end)
+
+    async def _asked(self, call: Words, added: Mapping[str, str]) -> End:
+        """Run a call that the launcher guards; after the idle limit, ask once whether it was heard of."""
+
+        async def ask(process: Process) -> None:
+            if not await process.was_heard() and self._process is process:
+                self._tell_unseen(call)
+
+        def due() -> None:
+            if self._process is not None:
+                spawn(ask(self._process))
+
+        timer = asyncio.get_running_loop().call_later(self._sync.idle_limit_s or math.inf, due)
+        try:
+            return await self._ends(call, self._launcher, added)
+        finally:
+            timer.cancel()
+
+    def _tell_unseen(self, call: Words) -> None:
+        text = f"nothing is known of the progress of {os.fsdecode(call[0])!r}: only hard_cap holds for it"
+        self._log.tell_once(messages.RUN_UNSEEN, text, **self._fields)
 
     def _end_process(self) -> None:
         if self._process is not None:

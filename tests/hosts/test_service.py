@@ -11,6 +11,8 @@ import itertools
 import json
 import os
 import random
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -415,6 +417,11 @@ def failure(account: Account) -> str:
     return message
 
 
+def told(account: Account, cursor: str) -> list[str]:
+    """Return the kinds of what the journal says since then."""
+    return [record.get("CODE_FUNC", "") for record in account.machine.journal("-u", "mswatch", after=cursor)]
+
+
 def test_a_hung_run_is_ended(account: Account) -> None:
     """The unit's watchdog ends a run that is silent, and the journal says that it hung."""
     limited(account, "exec sleep 1000", "idle_limit = 2")
@@ -439,8 +446,30 @@ def test_a_slow_run_is_left_alone(account: Account) -> None:
     """A run that takes longer than its idle limit, and always does something, ends by itself."""
     slow = f"for i in 1 2 3 4 5 6 7 8 9 10; do : > {HOME}/made.$i; sleep 0.4; done"
     limited(account, slow, "idle_limit = 2")
+    cursor = account.machine.cursor()
 
     assert "completed" in failure(account)
+    assert "RUN_UNSEEN" not in told(account, cursor)
+
+
+def test_a_run_that_nobody_can_look_into(account: Account, tmp_path: Path) -> None:
+    """A static program is left to the hard cap, and the journal says so once."""
+    source, static = "#include <unistd.h>\nint main(void) { return sleep(3); }\n", tmp_path / "static"
+    subprocess.run(("gcc", "-static", "-x", "c", "-o", static, "-"), input=source, text=True, check=True)
+    limited(account, "", "idle_limit = 1")
+    syncer = account.machine.path(f"{HOME}/syncer")
+    syncer.unlink()
+    shutil.copy(static, syncer)
+    cursor = account.machine.cursor()
+    account.start()
+
+    account.machine.wait_for_record(
+        lambda r: "completed" in r["MESSAGE"] and "all mailboxes" in r["MESSAGE"],
+        "-u",
+        "mswatch",
+        after=cursor,
+    )
+    assert told(account, cursor).count("RUN_UNSEEN") == 1
 
 
 def test_accounts_with_strange_names(account: Account) -> None:
