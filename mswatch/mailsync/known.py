@@ -28,19 +28,23 @@ class KnownMessages(Known):
         self._key, self._stamp = side, f"{side}_stamp"
 
     def names(self) -> Iterator[Set[bytes | None]]:
-        # One long word for a portion costs half of what a row for each message does.
+        # One long word for a portion costs half of what a row for each message does; and a portion that is
+        # the part between two keys costs half of one that is counted.
         key, stamp = self._key, self._stamp
-        portion = self._query(f"{key}, {stamp}", f"AND {key} > ? ORDER BY {key} LIMIT {PORTION}")
-        words = f"CAST(group_concat(CAST({key} || {stamp} AS TEXT), ?) AS BLOB)"
-        query = f"SELECT {words}, max({key}), count({stamp}), count(*) FROM ({portion})"  # noqa: S608
-        last = b""
-        while True:
-            values = (BETWEEN.decode(), self._mailbox, last)
-            joined, last, stamped, count = self._database.execute(query, values).fetchone()
+        words = f"CAST(group_concat(CAST({key} || {stamp} AS TEXT), '{BETWEEN.decode()}') AS BLOB)"
+        columns = f"{words}, count({stamp}), count(*)"
+        first: bytes | None = b""
+        while first is not None:
+            later = self._select(key, f"AND {key} >= ? ORDER BY {key} LIMIT 1 OFFSET {PORTION}", first)
+            (end,) = later.fetchone() or (None,)
+            if end is None:
+                row = self._select(columns, f"AND {key} >= ?", first)
+            else:
+                row = self._select(columns, f"AND {key} >= ? AND {key} < ?", first, end)
+            joined, stamped, count = row.fetchone()
             found: set[bytes | None] = set(joined.split(BETWEEN)) if stamped else set()
             yield found | {None} if stamped < count else found
-            if count < PORTION:
-                return
+            first = end
 
     def unstamped(self) -> Collection[Key]:
         return {key for (key,) in self._select(self._key, f"AND {self._stamp} IS NULL")}
