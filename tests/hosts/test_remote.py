@@ -22,7 +22,7 @@ from tests.hosts.conftest import install
 from tests.hosts.machine import Json, Machine, Network
 from tests.hosts.roots import UID, USER, base_root
 from tests.servers.maildir import MaildirStore, make_message, messages, remove, set_flags
-from tests.servers.waiting import read_line, wait_until
+from tests.servers.waiting import TooLateError, read_line, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -216,6 +216,11 @@ class Pair:
             "both stores hold the same",
             deadline_s,
         )
+
+    def take_their_course(self, most_s: float) -> None:
+        """Leave things alone until there are as many messages here as there, or for so long."""
+        with suppress(TooLateError):
+            wait_until(lambda: len(messages(self.near)) == len(messages(self.far)), "all is there", most_s)
 
     def status(self) -> Json:
         """Return the account's status."""
@@ -524,23 +529,35 @@ def test_anything_at_random(pair: Pair, far: str) -> None:
     random.seed(seed)
     print(f"seed {seed}")
     pair.start(far)
-    acts: list[Callable[[], object]] = [
+    mail: list[Callable[[], object]] = [
         *[lambda: pair.deliver(pair.far)] * 4,
         *[lambda: pair.deliver(pair.near)] * 4,
         *[lambda: pair.act_on_any(lambda message: set_flags(message, "S"))] * 2,
         lambda: pair.act_on_any(remove),
-        lambda: pair.server_hears(False),
-        *[pair.connect] * 2,
-        pair.cable.cut,
+    ]
+    outages: list[Callable[[], object]] = [lambda: pair.server_hears(False), pair.cable.cut]
+    deaths: list[Callable[[], object]] = [
         lambda: pair.server.result("root", *KILL_LOGINS),
         lambda: pair.laptop.result(USER, "pkill", "-KILL", "-x", "ssh"),
         lambda: pair.laptop.result(USER, "systemctl", "--user", "restart", UNIT),
         # As often as it comes: systemd refuses a sixth start within ten seconds if nobody says that it may.
         lambda: pair.server.result("root", "sh", "-c", "systemctl reset-failed; systemctl restart dovecot"),
     ]
+    is_connected = True
     end = time.monotonic() + (1800 if LONG else 20)
     while time.monotonic() < end:
-        random.choice(acts)()
+        for _ in range(random.randrange(4)):
+            random.choice(mail)()
+        if not is_connected and random.random() < 0.2:
+            pair.connect()
+            is_connected = True
+        elif random.random() < 0.2:
+            act = random.choice(outages + deaths)
+            act()
+            is_connected = is_connected and act not in outages
+        pair.take_their_course(random.uniform(0, 4))
     pair.connect()
 
     pair.check_in_step(120)
+    told = [record.get("CODE_FUNC") for record in pair.laptop.journal("-u", "mswatch", after=pair.begin)]
+    print(f"{told.count('RUN_SUCCEEDED')} runs succeeded, {told.count('RUN_FAILED')} failed")
