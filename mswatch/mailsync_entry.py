@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mswatch import paths
+from mswatch import xdg
 from mswatch.errors import MswatchError
 from mswatch.mailsync import settled
 
@@ -39,8 +39,8 @@ def _nothing_changed(words: list[str]) -> bool:
     if any(word.startswith("-") and word != "--" for word in rest):
         return False
     try:
-        file = file or str(paths.config_directory(os.environ) / f"{name}.toml")
-        place = paths.state_place(os.environ) / f"{name}.mailsync.settled"
+        file = file or f"{xdg.config_directory(os.environ)}/{name}.toml"
+        place = f"{xdg.state_place(os.environ)}/{name}.mailsync.settled"
     except MswatchError:
         return False  # the command tells it
     return settled.holds(os.fsencode(place), os.fsencode(file))

@@ -1,20 +1,18 @@
 """Where things are: configuration, state, the control socket.
 
-Computed here and nowhere else, from the environment that is handed in (systemd's %S moves between versions,
-so the units do not say it either).  State holds locks, and what
-mailsync remembers; the control socket lives where the session's
-sockets live.
+Computed here and in ``xdg``, and nowhere else, from the environment that is handed in (systemd's %S moves
+between versions, so the units do not say it either).  State holds locks, and what mailsync remembers; the
+control socket lives where the session's sockets live.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from mswatch.errors import ConfigError, TemporaryError
-
-Environment = Mapping[str, str]
+from mswatch import xdg
+from mswatch.errors import TemporaryError
+from mswatch.xdg import Environment
 
 
 def home(environment: Environment) -> Path:
@@ -23,25 +21,17 @@ def home(environment: Environment) -> Path:
     Raises:
         ConfigError: HOME is not set, or no absolute path.
     """
-    value = environment.get("HOME", "")
-    if not value.startswith("/"):
-        raise ConfigError([f"HOME is {value!r}, no absolute path"], "set HOME to your home directory")
-    return Path(value)
-
-
-def _xdg(environment: Environment, variable: str, default: str) -> Path:
-    value = environment.get(variable, "")
-    return Path(value) if value.startswith("/") else home(environment) / default
+    return Path(xdg.home(environment))
 
 
 def config_directory(environment: Environment) -> Path:
     """Return the directory of the accounts' files (XDG base directory specification)."""
-    return _xdg(environment, "XDG_CONFIG_HOME", ".config") / "mswatch"
+    return Path(xdg.config_directory(environment))
 
 
 def state_place(environment: Environment) -> Path:
     """Return where the directory of locks and of mailsync's state is, or would be."""
-    return _xdg(environment, "XDG_STATE_HOME", ".local/state") / "mswatch"
+    return Path(xdg.state_place(environment))
 
 
 def state_directory(environment: Environment) -> Path:
