@@ -292,7 +292,8 @@ class Coordinator:
                 case ef.AnswerRequest(request, success, detail):
                     self._answering.answer(request, success=success, detail=detail)
                 case ef.AnnounceRestart(store, detail, delay_s):
-                    text = f"Error: {store} watcher {detail}; started again in {delay_s:g} s"
+                    when = f"in {delay_s:g} s" if delay_s else "at once"
+                    text = f"Error: {store} watcher {detail}; started again {when}"
                     self.log.tell(messages.WATCHER_LOST, text, store=store)
                 case ef.AnnounceReturn(store):
                     self.log.tell(

@@ -114,7 +114,7 @@ def test_a_lost_watcher_is_started_again(world: World) -> None:
     with world.in_step() as service:
         os.kill(service.status()["stores"]["far"]["pid"], signal.SIGKILL)
 
-        service.expect("Error: far watcher was killed by SIGKILL; started again in")
+        service.expect("Error: far watcher was killed by SIGKILL; started again ")
         service.expect("Starting far watcher")
         world.far.say(b"\n")
         assert service.expect("+ ").endswith("/syncer ")
