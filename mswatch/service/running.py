@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from mswatch import messages
@@ -151,7 +151,10 @@ class Running:
         return guard.close(end)
 
     async def _asked(self, call: Words, added: Mapping[str, str]) -> End:
-        """Run a call that the launcher guards; after the idle limit, ask once whether it was heard of."""
+        """Run a call that the launcher guards; after the idle limit, ask once whether it was heard of.
+
+        The limit counts from when the syncer begins: what comes before is start-up code of ours.
+        """
 
         async def ask(process: Process) -> None:
             if not await process.was_heard() and self._process is process:
@@ -161,11 +164,16 @@ class Running:
             if self._process is not None:
                 spawn(ask(self._process))
 
-        timer = asyncio.get_running_loop().call_later(self._sync.idle_limit_s or math.inf, due)
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+        limit_s = self._sync.idle_limit_s or math.inf
         try:
-            return await self._ends(call, self._launcher, added)
+            return await self._ends(
+                call, self._launcher, added, lambda: timers.append(loop.call_later(limit_s, due))
+            )
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
 
     def _tell_unseen(self, call: Words) -> None:
         text = f"nothing is known of the progress of {os.fsdecode(call[0])!r}: only hard_cap holds for it"
@@ -176,8 +184,17 @@ class Running:
             self._process.stop()
 
     async def _ends(
-        self, argv: Words, launcher: Launcher, environment: Mapping[str, str] | None = None
+        self,
+        argv: Words,
+        launcher: Launcher,
+        environment: Mapping[str, str] | None = None,
+        on_begin: Callable[[], object] = lambda: None,
     ) -> End:
+        def on_pid(pid: int) -> None:
+            if self._echoes is not None:
+                self._echoes.believe(pid)
+            on_begin()
+
         outputs = Lines(_OUTPUT_LINE_LIMIT), Lines(_OUTPUT_LINE_LIMIT)
         program = os.path.basename(os.fsdecode(argv[0]))  # noqa: PTH119 - it may be no path at all
         self._process = launcher.start(
@@ -189,17 +206,13 @@ class Running:
                 on_stderr=lambda data: self._on_output(program, outputs[1], data),
                 keep=self._lock.fileno(),
                 environment=environment or {},
-                on_pid=self._on_pid,
+                on_pid=on_pid,
             )
         )
         try:
             return await self._process.wait()
         finally:
             self._process = None
-
-    def _on_pid(self, pid: int) -> None:
-        if self._echoes is not None:
-            self._echoes.believe(pid)
 
     def _on_output(self, program: str, lines: Lines, data: bytes) -> None:
         for line in lines.take(data):

@@ -454,7 +454,7 @@ def test_a_slow_run_is_left_alone(account: Account) -> None:
 
 def test_a_run_that_nobody_can_look_into(account: Account, tmp_path: Path) -> None:
     """A static program is left to the hard cap, and the journal says so once."""
-    source, static = "#include <unistd.h>\nint main(void) { return sleep(3); }\n", tmp_path / "static"
+    source, static = "#include <unistd.h>\nint main(void) { return sleep(5); }\n", tmp_path / "static"
     subprocess.run(("gcc", "-static", "-x", "c", "-o", static, "-"), input=source, text=True, check=True)
     limited(account, "", "idle_limit = 1")
     syncer = account.machine.path(f"{HOME}/syncer")
