@@ -16,6 +16,7 @@ import pytest
 from mswatch.errors import EXIT_CONFIG, EXIT_TEMPORARY, EXIT_UNAVAILABLE
 from tests.imap_session.conftest import SETTINGS, password_file
 from tests.mailsync.test_command import Home
+from tests.mailsync.worlds import body
 from tests.servers.certificates import Certificates, sign
 from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount, running_dovecot
 from tests.servers.maildir import deliver, messages
@@ -212,13 +213,17 @@ def test_names_of_its_own(account: Account) -> None:
     assert sum(account.world.contents("near")["Trash"].values()) == 2
 
 
-def test_dry_run_reads_no_mail(account: Account, tls_dovecot: Dovecot) -> None:
+@pytest.mark.parametrize(("sync", "copied"), [("", 4), ('size_limit = "4k"', 3)])
+def test_dry_run_reads_no_mail(account: Account, tls_dovecot: Dovecot, sync: str, copied: int) -> None:
     """A dry run says what would come, transfers nothing of it, and leaves no trace here."""
+    account.configure(sync=sync)
+    deliver(account.inbox).write_bytes(body("large", 8000))
     before = account.files()
     out, _ = account.mailsync("--dry-run", "work")
-    assert out == "would be: INBOX: mailbox made in near, 3 copied in near\n"
+    assert out == f"would be: INBOX: mailbox made in near, {copied} copied in near\n"
     assert account.files() == before
     assert "body_count=0 " in tls_dovecot.logged(f"imap({account.there.user})")
+    assert account.mailsync("work")[0] == f"INBOX: mailbox made in near, {copied} copied in near\n"
 
 
 def test_two_servers(account: Account, tls_dovecot: Dovecot, user: str) -> None:
