@@ -121,6 +121,9 @@ def _fetch(frame: Frame, start: re.Match[bytes]) -> Fetch:
         if end:
             return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date), text)
         position = item.end()
+    if len(frame) == 3 and frame[2] == b")" and text.startswith(b"BODY[] {", position):
+        body = cast(Value, frame[1])  # a message as most servers send it: its literal is the last thing
+        return _checked(Fetch(int(start[1]), uid, flags, modseq, size, date, {"BODY[]": body}), text)
     begun = Fetch(int(start[1]), uid, flags, modseq, size, date)
     return _checked(_rest_of_fetch(Reader(frame, position), begun), text)
 

@@ -27,7 +27,7 @@ from mswatch.imap_session.session import RefusedError, Session
 from mswatch.mailsync.stores.contract import Key, MailboxError, Mark
 from mswatch.mailsync.stores.imap_lanes import Inquiry, Lane
 
-READ = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
+READ = ("UID", "FLAGS", "INTERNALDATE", "BODY.PEEK[]")
 TYPICAL_BYTES = 10_000  # of a message, to guess what is to come
 # How much is asked ahead on all connections, in messages.  A message whose flags alone are asked for is a
 # small part of one, and a mailbox some more.
