@@ -68,6 +68,12 @@ class DryStore(Store):
         self._there = self._store.open()
         return self._there
 
+    def recall(self, remark: bytes) -> None:
+        self._store.recall(remark)
+
+    def remark(self) -> bytes:
+        return self._store.remark()
+
     def mend(self) -> None:
         self._store.mend()
 

@@ -84,6 +84,8 @@ class Engine:
 
     def _present(self) -> bool:
         """Open both stores; make one that never was there; tell whether the run may go on."""
+        for side, store in self._stores.items():
+            store.recall(self._state.about(f"{side}_remark"))
         there = {side: store.open() for side, store in self._stores.items()}
         for side in SIDES:
             if there[side]:
@@ -395,11 +397,11 @@ class Engine:
             self._sync(touched)
 
     def _remember(self) -> None:
-        for side in SIDES:
-            identity = self._stores[side].identity()
-            if self._state.about(f"{side}_identity") != identity:
-                with self._state.transaction():
-                    self._state.set_about(f"{side}_identity", identity)
+        for side, store in self._stores.items():
+            for name, value in (("identity", store.identity()), ("remark", store.remark())):
+                if self._state.about(f"{side}_{name}") != value:
+                    with self._state.transaction():
+                        self._state.set_about(f"{side}_{name}", value)
 
 
 def _reason(error: Exception) -> str:

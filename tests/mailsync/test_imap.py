@@ -273,6 +273,30 @@ def test_made_anew_under_our_hands(
     other.close()
 
 
+@pytest.mark.parametrize("remark", [b"", b"x", b".\nutf-8\nINBOX.\nuser.", b"/\nutf-7\n", b"/\nutf-16\n"])
+@pytest.mark.parametrize("first", ["list", "make", "open"])
+def test_what_was_remembered_of_the_server_is_not_true(
+    dovecot: Dovecot, user: str, remark: bytes, first: str
+) -> None:
+    """What names look like is asked anew each time, and what it was the last time only spares the wait."""
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    store.open()
+    store.make_mailbox("Entwürfe/a")
+    add(store.open_mailbox("Entwürfe/a"), body())
+    known = store.remark()
+    store.close()
+    store.recall(remark)
+    store.open()
+    if first == "make":
+        store.make_mailbox("a/b")
+    elif first == "open":
+        assert len(whole(store.open_mailbox("Entwürfe/a")).present) == 1
+    assert "Entwürfe/a" in store.mailboxes()
+    assert store.mailboxes(["Entwürfe/a"])["Entwürfe/a"].mark is not None
+    assert store.remark() == known
+    store.close()
+
+
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
 def test_line_ends(store: ImapStore, ends: bytes) -> None:
     """Both line ends arrive as CRLF on the server, and come back as LF."""

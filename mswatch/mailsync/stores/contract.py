@@ -264,6 +264,14 @@ class Store(ABC):
         """
         return
 
+    def recall(self, remark: bytes) -> None:
+        """Take what ``remark`` said in the last run, before ``open``; empty, or not true any more."""
+        return
+
+    def remark(self) -> bytes:
+        """Return what will save time in the next run."""
+        return b""
+
     @abstractmethod
     def make(self) -> None:
         """Make the store where ``open`` found none."""

@@ -17,10 +17,11 @@ before and put on again after, so that a break in between undeletes rather than 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 from mswatch.errors import TemporaryError
 from mswatch.imap import commands
-from mswatch.imap.connection import Done
+from mswatch.imap.connection import Done, Event
 from mswatch.imap.quirks import Refusal
 from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
 from mswatch.imap_session.session import Session
@@ -67,22 +68,36 @@ class ImapStore(Store):
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
         self._own_names = tuple(own_names)
-        self._names = _names("/", "utf-7", None, self._own_names)
+        self._names = self._named("/", "utf-7", "", ())
+        self._meeting: _Meeting | None = None  # while we are getting acquainted
+        self._recalled: tuple[str, Encoding, str, tuple[str, ...]] | None = None
 
     @property
     def form(self) -> NameForm:
         """How the server writes names; known when the store is open."""
+        self._make_certain()
         return self._names.form
 
     @property
     def _account(self) -> ImapAccount:
         assert self._opened is not None, "open() comes first"
+        self._make_certain()
         return self._opened
+
+    def recall(self, remark: bytes) -> None:
+        self._recalled = _read_remark(remark)
+
+    def remark(self) -> bytes:
+        form, names = self._names.form, self._names
+        return "\n".join((form.separator, form.encoding, names.prefix, *names.others)).encode(
+            "utf-8", "surrogateescape"
+        )
 
     def open(self) -> bool:
         if self._opened is None:
-            self._opened = ImapAccount(self.name, self._log_in(), self._log_in_again, self._connections)
-            self._get_acquainted(self._opened.session)
+            session = self._log_in()
+            self._opened = ImapAccount(self.name, session, self._log_in_again, self._connections)
+            self._get_acquainted(session)
         return True
 
     def _log_in_again(self) -> Session:
@@ -92,21 +107,32 @@ class ImapStore(Store):
         return session
 
     def _get_acquainted(self, session: Session) -> None:
+        """Ask what names look like; where the last run knew, the first list is sent behind the question."""
         _enable(session)
         if session.can("ID"):
             session.send(commands.identify({"name": "mswatch"}))
         if session.can("NAMESPACE") and not self._is_whole:
             session.send(commands.namespace())
-        session.send(commands.list_mailboxes([""]))
-        separator, namespaces = "/", None
-        for event in session.events():
-            if isinstance(event, Listed):
-                separator = event.separator or separator
-            elif isinstance(event, Namespaces):
-                namespaces = event
-        # UTF-8 where the server has nothing else (RFC 9051, 5.1; RFC 6855, 3).
-        is_utf8 = session.connection.is_rev2 or "UTF8=ACCEPT" in session.connection.enabled
-        self._names = _names(separator, "utf-8" if is_utf8 else "utf-7", namespaces, self._own_names)
+        self._meeting = _Meeting(session, session.send(commands.list_mailboxes([""])))
+        if self._recalled is None:
+            self._make_certain()
+        else:
+            self._names = self._named(*self._recalled)
+
+    def _make_certain(self) -> None:
+        meeting = self._meeting
+        if meeting is not None:
+            for event in meeting.session.events_of(meeting.tag):
+                meeting.take(event)
+            self._meet(meeting)
+
+    def _meet(self, meeting: _Meeting) -> None:
+        self._meeting = None
+        self._names = self._named(*meeting.found())
+
+    def _named(self, separator: str, encoding: Encoding, prefix: str, others: tuple[str, ...]) -> ImapNames:
+        listed = tuple((_as_listed(own_name, encoding), name) for own_name, name in self._own_names)
+        return ImapNames(NameForm(separator, encoding, listed), prefix, others)
 
     def mend(self) -> None:
         if self._opened is None or not self._opened.is_over:
@@ -116,7 +142,8 @@ class ImapStore(Store):
                 f"store {self.name}: the connection broke {self._mended + 1} times", "it is tried again"
             )
         self._mended += 1
-        left, validities = self._account.planned, self._account.validities
+        left, validities = self._opened.planned, self._opened.validities
+        self._meeting = None
         self._connections = 1  # the server may have had enough of them
         self.close()
         self.open()
@@ -130,16 +157,20 @@ class ImapStore(Store):
         return b""
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        assert self._opened is not None, "open() comes first"
         self.notes.clear()
-        items = (*STATUS_ITEMS, *(("HIGHESTMODSEQ",) if self._account.has_modseq else ()))
-        patterns = [f"{self._names.prefix}*"]
-        if self._names.prefix:
+        names = self._names
+        items = (*STATUS_ITEMS, *(("HIGHESTMODSEQ",) if self._opened.has_modseq else ()))
+        patterns = [f"{names.prefix}*"]
+        if names.prefix:
             patterns.insert(0, INBOX)
         if only is not None:
-            patterns = [self._names.own(name) for name in only if self._is_possible(name)]
+            patterns = [names.own(name) for name in only if self._is_possible(name)]
         if not patterns:
             return {}
         found = self._list(patterns, items)
+        if self._names != names:  # the server has changed since we were told
+            return self.mailboxes(only)
         return {name: seen for name, seen in found.items() if only is None or name in only}
 
     def _is_possible(self, name: str) -> bool:
@@ -149,14 +180,18 @@ class ImapStore(Store):
             return False
 
     def _list(self, patterns: Sequence[str], items: Sequence[str]) -> dict[str, Seen]:
-        session = self._account.session
+        meeting = self._meeting
+        session = self._account.session if meeting is None else meeting.session
         with_status = session.can("LIST-STATUS")
         for pattern in patterns:
             session.send(commands.list_mailboxes([pattern], status_items=items if with_status else ()))
         there: dict[str, str] = {}  # canonical by own name
         told: dict[str, Mapping[str, int]] = {}
         for event in session.events():
-            if isinstance(event, Listed):
+            if self._meeting is not None:
+                if self._meeting.take(event):
+                    self._meet(self._meeting)
+            elif isinstance(event, Listed):
                 self._note_listed(event, there)
             elif isinstance(event, MailboxStatus):
                 told[event.name] = event.items
@@ -203,8 +238,8 @@ class ImapStore(Store):
         return Plan(own_name, each.scans, mark, keys, count)
 
     def make_mailbox(self, mailbox: str) -> None:
-        own_name = self._names.own(mailbox)
         session = self._account.session
+        own_name = self._names.own(mailbox)
         if mailbox == INBOX:
             return
         session.send(commands.create(own_name))
@@ -224,8 +259,8 @@ class ImapStore(Store):
         self._account.forget(*own_names)
 
     def remove_mailbox(self, mailbox: str) -> None:
-        own_name = self._names.own(mailbox)
         self._account.unselect()
+        own_name = self._names.own(mailbox)
         answers = self._account.ask(commands.status(own_name, ["MESSAGES"]))
         counts = [each.items.get("MESSAGES") for each in answers if isinstance(each, MailboxStatus)]
         if counts != [0]:
@@ -239,7 +274,7 @@ class ImapStore(Store):
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
-            self._opened = None
+            self._opened = self._meeting = None
 
 
 def _enable(session: Session) -> None:
@@ -250,19 +285,42 @@ def _enable(session: Session) -> None:
         session.send(commands.enable(*wanted))
 
 
-def _names(
-    separator: str, encoding: Encoding, namespaces: Namespaces | None, own_names: tuple[tuple[str, str], ...]
-) -> ImapNames:
-    prefix = ""
-    others: tuple[str, ...] = ()
-    if namespaces is not None:
-        if namespaces.personal:
+class _Meeting:
+    """What a server tells of its names while we get acquainted, up to the end of its last answer."""
+
+    def __init__(self, session: Session, tag: str) -> None:
+        self.session = session
+        self.tag = tag
+        self._separator = "/"
+        self._namespaces: Namespaces | None = None
+
+    def take(self, event: Event) -> bool:
+        """Take note of an event; tell whether it is the last one."""
+        if isinstance(event, Listed):
+            self._separator = event.separator or self._separator
+        elif isinstance(event, Namespaces):
+            self._namespaces = event
+        return isinstance(event, Done) and event.tag == self.tag
+
+    def found(self) -> tuple[str, Encoding, str, tuple[str, ...]]:
+        """Return separator, encoding, our prefix and those of others."""
+        connection = self.session.connection
+        # UTF-8 where the server has nothing else (RFC 9051, 5.1; RFC 6855, 3).
+        is_utf8 = connection.is_rev2 or "UTF8=ACCEPT" in connection.enabled
+        separator, prefix, namespaces = self._separator, "", self._namespaces
+        if namespaces is not None and namespaces.personal:
             prefix = namespaces.personal[0].prefix
             separator = namespaces.personal[0].separator or separator
-        foreign = (*namespaces.others, *namespaces.shared)
+        foreign = () if namespaces is None else (*namespaces.others, *namespaces.shared)
         others = tuple(entry.prefix for entry in foreign if entry.prefix and entry.prefix != prefix)
-    listed = tuple((_as_listed(own_name, encoding), name) for own_name, name in own_names)
-    return ImapNames(NameForm(separator, encoding, listed), prefix, others)
+        return separator, "utf-8" if is_utf8 else "utf-7", prefix, others
+
+
+def _read_remark(remark: bytes) -> tuple[str, Encoding, str, tuple[str, ...]] | None:
+    parts = remark.decode("utf-8", "surrogateescape").split("\n")
+    if len(parts) < 3 or parts[1] not in ("utf-8", "utf-7"):
+        return None
+    return parts[0], cast(Encoding, parts[1]), parts[2], tuple(parts[3:])
 
 
 def _as_listed(own_name: str, encoding: Encoding) -> str:
