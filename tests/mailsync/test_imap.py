@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import select
 import socket
+import tracemalloc
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -209,6 +210,34 @@ def test_what_was_asked_ahead_is_not_wanted(
         assert subjects(mailbox, whole(mailbox).present) == {b"b-0", b"b-1", b"b-2"}
     mailbox = store.open_mailbox("c")
     assert subjects(mailbox, whole(mailbox).present) == {b"c-0", b"c-1", b"c-2"}
+
+
+def test_much_that_was_asked_ahead(store: ImapStore) -> None:
+    """What comes before it is wanted is kept up to a limit; the rest is asked for anew, and all is there."""
+    boxes = [f"large{number}" for number in range(8)]
+    for name in boxes:
+        store.make_mailbox(name)
+        mailbox = store.open_mailbox(name)
+        list(
+            mailbox.add(
+                message(body(f"{name}-{n}", size=size), source=b"%d" % n)
+                for n, size in enumerate((30_000, 30_000, 3_000_000))
+            )
+        )
+    store.mailboxes()
+    store.expect([Expected(name, True, None, None) for name in boxes])
+    tracemalloc.start()
+    first = store.open_mailbox(boxes[0])
+    keys = list(whole(first).present)
+    assert list(first.absent(keys)) == []  # which hears out what was sent ahead
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 4 << 20 < peak < 20 << 20
+    for name in boxes:
+        mailbox = first if name == boxes[0] else store.open_mailbox(name)
+        wanted = {b"%s-%d" % (name.encode(), n) for n in range(3)}
+        assert subjects(mailbox, keys if name == boxes[0] else whole(mailbox).present) == wanted
+    assert store._account.idle_lane.kept_bytes == 0
 
 
 def test_upload_whose_answer_was_lost(store: ImapStore) -> None:

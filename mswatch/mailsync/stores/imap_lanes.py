@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mswatch.errors import TemporaryError
 from mswatch.imap.commands import Command
 from mswatch.imap.connection import Done, Event
 from mswatch.imap.framing import BodyChunk
@@ -21,7 +22,7 @@ from mswatch.imap.responses import Fetch
 from mswatch.imap_session.link import Link
 from mswatch.imap_session.session import Session
 
-KEPT_BYTES = 4 << 20  # of one inquiry; more is let pass and asked for anew
+KEPT_BYTES = 8 << 20  # on one connection; what is more is let pass and asked for anew
 EVENT_BYTES = 500  # what an event costs beside the bodies in it
 
 
@@ -40,7 +41,11 @@ class Inquiry:
         """Yield what happens until these of its commands are over."""
         waiting = set(tags)
         while waiting:
+            if self.is_lost:
+                raise TemporaryError("more came from the server than was kept", "it is tried again")
             event = self._heard.popleft() if self._heard else self.lane.next_of(self)
+            if self._size and not self._heard:
+                self._release()
             if isinstance(event, Done):
                 waiting.discard(event.tag)
             yield event
@@ -57,21 +62,29 @@ class Inquiry:
     def let_go(self) -> None:
         """Want nothing of it any more."""
         self.is_wanted = False
-        self._heard.clear()
+        self._release()
 
     def keep(self, event: Event) -> None:
         """Keep an event until it is wanted."""
         if not self.is_wanted or self.is_lost:
             return
+        size = EVENT_BYTES
         if isinstance(event, BodyChunk):
-            self._size += len(event.data)
+            size += len(event.data)
         elif isinstance(event, Fetch):
-            self._size += sum(len(value) for value in event.others.values() if isinstance(value, bytes))
-        self._size += EVENT_BYTES
-        self._heard.append(_lasting(event))
-        if self._size > KEPT_BYTES:
+            size += sum(len(value) for value in event.others.values() if isinstance(value, bytes))
+        if self.lane.kept_bytes + size > KEPT_BYTES:
             self.is_lost = True
-            self._heard.clear()
+            self._release()
+            return
+        self._size += size
+        self.lane.kept_bytes += size
+        self._heard.append(_lasting(event))
+
+    def _release(self) -> None:
+        self._heard.clear()
+        self.lane.kept_bytes -= self._size
+        self._size = 0
 
 
 class Lane:
@@ -80,6 +93,7 @@ class Lane:
     def __init__(self, session: Session) -> None:
         self.selected: str | None = None  # the server's name of the mailbox that is open for certain
         self.selecting: Inquiry | None = None  # the last one that opened a mailbox
+        self.kept_bytes = 0
         self._session = session
         self._sent: dict[str, Inquiry] = {}  # by tag, in the order of sending
 
