@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,13 @@ from mswatch.imap_session.login import log_in
 from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.decide import Side
+from mswatch.mailsync.options import Options
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync.stores.imap_account import WIDE_FROM
 from tests.imap_session.conftest import password_file
-from tests.mailsync.test_imap_worlds import ImapWorld
+from tests.mailsync.test_imap_worlds import ImapWorld, run_until
+from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import body
 from tests.servers.dovecot import PASSWORD, Dovecot, running_dovecot
 from tests.servers.waiting import wait_until
@@ -130,7 +134,7 @@ class Breaking:
         monkeypatch.setattr(Link, "step", step)
 
 
-@pytest.mark.parametrize("at", [0, 5, 12])
+@pytest.mark.parametrize("at", [0, 9])
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_one_of_them_breaks(
     tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int, at: int
@@ -187,3 +191,13 @@ def test_what_comes_beside_is_taken_in() -> None:
     for each in (first, second):
         each.close()
     slow.close()
+
+
+@pytest.mark.parametrize("step", [8, 20, 50])
+def test_killed_while_it_reads_over_several(tmp_path: Path, dovecot: Dovecot, step: int) -> None:
+    """What was under way on all of them is gone with the run; the next one goes on, nothing is doubled."""
+    world = filled(Wide, tmp_path, dovecot)
+    assert in_child(partial(run_until, world, Options(), step)) == -signal.SIGKILL
+    outcome, _ = world.sync()
+    assert not outcome.failed
+    assert_whole(world)
