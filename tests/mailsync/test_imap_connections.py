@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mswatch.errors import TemporaryError
-from mswatch.imap_session.link import EARLY_BYTES, Link
+from mswatch.imap_session.link import EARLY_BYTES, Link, Tunnel
 from mswatch.imap_session.login import log_in
 from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
@@ -117,9 +117,11 @@ def test_server_that_wants_fewer(tmp_path: Path, limit: int) -> None:
 
 
 class Breaking:
-    """One connection that is cut at a wait."""
+    """One connection that is cut at a wait, or ended by its server with BYE."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, world: Wide, which: int) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, at: int, world: Wide, which: int, *, politely: bool = False
+    ) -> None:
         waits = itertools.count()
         self.is_reached = False
         real = Link.step
@@ -127,8 +129,12 @@ class Breaking:
         def step(link: Link, data: memoryview, timeout_s: float | None = None) -> tuple[int, bytes | None]:
             if len(world.sessions) == 3 and next(waits) == at:
                 self.is_reached = True
-                with contextlib.suppress(OSError):
-                    world.sessions[which].link._socket.shutdown(socket.SHUT_RDWR)
+                ended = world.sessions[which].link
+                if politely:
+                    assert isinstance(ended, Tunnel)
+                    ended._process.terminate()
+                else:
+                    ended._socket.shutdown(socket.SHUT_RDWR)
             return real(link, data, timeout_s)
 
         monkeypatch.setattr(Link, "step", step)
@@ -148,6 +154,22 @@ def test_one_of_them_breaks(
             assert len(outcome.failed) <= 1
     assert breaking.is_reached
     world.sessions.clear()
+    outcome, _ = world.sync()
+    assert not outcome.failed
+    assert_whole(world)
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_server_ends_one_of_them(
+    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """A BYE on a connection that the run can do without does not end the run."""
+    world = filled(Wide, tmp_path, dovecot)
+    with monkeypatch.context() as patch:
+        breaking = Breaking(patch, 0, world, which, politely=True)
+        outcome, _ = world.sync()
+    assert breaking.is_reached
+    assert len(outcome.failed) <= 1
     outcome, _ = world.sync()
     assert not outcome.failed
     assert_whole(world)

@@ -253,7 +253,7 @@ class ImapAccount:
             except MswatchError:
                 self._most = len(self._lanes)
                 return
-            self._lanes.append(Lane(session))
+            self._lanes.append(Lane(session, is_spare=True))
             self._introduce()
             session.compress_if_it_pays(to_read * TYPICAL_BYTES)
 

@@ -20,7 +20,7 @@ from mswatch.imap.connection import Done, Event
 from mswatch.imap.framing import BodyChunk
 from mswatch.imap.responses import Fetch
 from mswatch.imap_session.link import Link
-from mswatch.imap_session.session import Session
+from mswatch.imap_session.session import RefusedError, Session
 
 KEPT_BYTES = 8 << 20  # on one connection; what is more is let pass and asked for anew
 EVENT_BYTES = 500  # what an event costs beside the bodies in it
@@ -90,10 +90,12 @@ class Inquiry:
 class Lane:
     """A session that is logged in, and which mailbox it has open."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, is_spare: bool = False) -> None:
+        """Begin with a session; ``is_spare`` when the run can do without it, whatever the server says."""
         self.selected: str | None = None  # the server's name of the mailbox that is open for certain
         self.selecting: Inquiry | None = None  # the last one that opened a mailbox
         self.kept_bytes = 0
+        self._is_spare = is_spare
         self._session = session
         self._sent: dict[str, Inquiry] = {}  # by tag, in the order of sending
 
@@ -143,7 +145,12 @@ class Lane:
                 owner.keep(event)
 
     def _next(self) -> tuple[Inquiry | None, Event]:
-        event = self._session.next_event()
+        try:
+            event = self._session.next_event()
+        except RefusedError as error:  # BYE
+            if self._is_spare:
+                raise TemporaryError(str(error), "it is tried again") from None
+            raise
         if isinstance(event, Done):
             return self._sent.pop(event.tag, None), event
         return next(iter(self._sent.values()), None), event
