@@ -5,9 +5,10 @@
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
 seconds, and for ours the ratio to the best of the others; and how many round trips each took, from the
-difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is what
-several connections are for.  interimap is measured where ``tests/servers/unpack`` has unpacked it; it has
-its own Dovecot for the near side, whose time counts.  mbsync has its FSync, as by default; ours syncs too.
+difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is
+what several connections are for.  Modules are compiled, as an installed package has them.  interimap is
+measured where ``tests/servers/unpack`` has unpacked it; it has its own Dovecot for the near side, whose time
+counts.  mbsync has its FSync, as by default; ours syncs too.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ class Program:
 
     def run(self) -> float:
         """Run it to its end, which must be a good one, and return how long that took."""
+        inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         began = time.monotonic()
-        ended = subprocess.run(self.argv, env={**os.environ, **self.environment}, capture_output=True)
+        ended = subprocess.run(self.argv, env={**inherited, **self.environment}, capture_output=True)
         took = time.monotonic() - began
         if ended.returncode:
             raise SystemExit(f"{self.argv[0]} failed: {ended.stderr.decode('utf-8', 'replace')[-2000:]}")
@@ -73,7 +75,8 @@ def ours(directory: Path, account: ImapAccount, dovecot: Dovecot, more: str = ""
         f"password_file = {json.dumps(str(password))}\n{more}"
     )
     argv = (sys.executable, "-m", "mswatch.mailsync_entry", "--config", str(file), "--quiet")
-    return Program(argv, {"XDG_STATE_HOME": str(directory / "state")}, near)
+    homes = {"XDG_STATE_HOME": str(directory / "state"), "PYTHONPYCACHEPREFIX": str(directory / "pycache")}
+    return Program(argv, homes, near)
 
 
 def by_mbsync(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
