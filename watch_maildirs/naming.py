@@ -54,7 +54,7 @@ def holds_folders(layout: str, entries: Tuple[str, ...]) -> bool:
 
 def is_message(name: str) -> bool:
     """Tell whether an entry of an MH folder is a message, or what is noted of messages."""
-    return name == SEQUENCES or (name.isdecimal() and name.isascii())
+    return name == SEQUENCES or (name.isdecimal() and max(name) <= "9")  # str.isascii came with 3.7
 
 
 def mailbox_name(layout: str, entries: Tuple[str, ...]) -> str:
