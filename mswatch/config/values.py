@@ -97,16 +97,17 @@ def _limit(value: object, home: Path | None) -> float:
     return seconds
 
 
-def _port(value: object, home: Path | None) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        raise unfit(f"{found(value)} is no port")
-    return value
+def _number_up_to(most: int, what: str) -> Callable[[object, Path | None], int]:
+    def read(value: object, home: Path | None) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise unfit(f"{found(value)} is {what}")
+        return value
+
+    return read
 
 
-def _connections(value: object, home: Path | None) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 10:
-        raise unfit(f"{found(value)} is out of range")
-    return value
+_port = _number_up_to(65535, "no port")
+_connections = _number_up_to(10, "out of range")
 
 
 def _host(value: object, home: Path | None) -> str:
