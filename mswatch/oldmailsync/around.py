@@ -89,6 +89,9 @@ class MailboxAround(Mailbox):
     def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         return self.inner.carry(keys, size_limit)
 
+    def larger(self, keys: Sequence[Key], size_limit: int) -> Iterator[NotRead]:
+        return self.inner.larger(keys, size_limit)
+
     def propose(self, count: int) -> Sequence[Key] | None:
         return self.inner.propose(count)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-from mswatch.mailsync.stores.contract import MailboxError, Store
+from mswatch.mailsync.stores.contract import Mailbox, MailboxError, Store
+from mswatch.oldmailsync.around import MailboxAround, StoreAround
 from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.rc import OldStore
 from mswatch.oldmailsync.selected import SelectedStore
@@ -19,6 +20,8 @@ from tests.mailsync.test_maildir import make_old
 from tests.servers.maildir import make_maildir
 from tests.servers.waiting import wait_until
 
+# What only makes a run quicker, and the old form does without.
+NOT_AROUND = {"expect", "recall", "remark", "stamp_paths"}
 MBOX = "From x@example.org Mon Nov  2 10:00:00 2026\nSubject: one\nMessage-ID: <1@x>\n\nBody.\n\n"
 
 
@@ -26,6 +29,13 @@ def _store(home: Path, pat: str, prefix: str = "", where: Places | None = None) 
     chosen = selection(OldStore("old", 1, pat=pat, prefix=prefix))
     found = where or places(home, {"MAIL": f"{home}/spool"}, home / "journals")
     return SelectedStore(LocalStore("old", chosen, found), lambda: chosen)
+
+
+@pytest.mark.parametrize(("contract", "around"), [(Store, StoreAround), (Mailbox, MailboxAround)])
+def test_all_of_the_contract_goes_through(contract: type, around: type) -> None:
+    """What the contract has a default for is asked of the store inside, too: it may know better."""
+    methods = {name for name, value in vars(contract).items() if callable(value) and name[0] != "_"}
+    assert methods - vars(around).keys() == (NOT_AROUND if contract is Store else set())
 
 
 class TestMboxes(StoreContract):
