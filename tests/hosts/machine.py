@@ -286,7 +286,11 @@ class Machine:
         )
 
     def journal(self, *words: str, after: str = "") -> list[Json]:
-        """Return records of the journal as the user sees them (``-u``, ``mswatch``)."""
+        """Return records of the journal as the user sees them (``-u``, ``mswatch``).
+
+        All that was sent to it before is there: journald(8) takes things as they come, but for this it waits.
+        """
+        self.run("root", "journalctl", "--sync")
         place = [f"--after-cursor={after}"] if after else []
         printed = self.run(USER, "journalctl", "--user", "--output=json", "--all", "--quiet", *place, *words)
         return [json.loads(line) for line in printed.splitlines()]
