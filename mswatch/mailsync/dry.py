@@ -87,13 +87,13 @@ class DryStore(Store):
         self._store.expect([replace(each, keys=()) for each in plan if each.scans])
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
-        if not self._real and not self._unmade:
-            found = dict(self._store.mailboxes(only)) if self._there else {}
-        else:
-            real = self._store.mailboxes() if self._there else {}
-            found = {name: seen for name, seen in real.items() if name not in self._unmade}
-            for name, its in self._real.items():
-                found[name] = real.get(its, Seen()) if its is not None else Seen()
+        wanted = None
+        if only is not None:
+            wanted = {its for name in only if (its := self._real.get(name, name)) is not None}
+        real = self._store.mailboxes(wanted) if self._there else {}
+        found = {name: seen for name, seen in real.items() if name not in self._unmade}
+        for name, its in self._real.items():
+            found[name] = real.get(its, Seen()) if its is not None else Seen()
         for name, changes in self._changes.items():
             if name in found and changes.any():
                 found[name] = Seen(found[name].identity)

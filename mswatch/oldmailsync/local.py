@@ -134,13 +134,13 @@ class LocalStore(Store):
         return b"" if self._chosen.single is not None else b"%d" % self._top.stat().st_ino
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
-        self.notes.clear()
         if only is None:
+            self.notes.clear()
             self._formats.clear()
             self._unreadable.clear()
         found: dict[str, Seen] = {}
         names = list(self._candidates() if only is None else only)
-        folders = self._folders() if any(map(_is_mh, names)) else {}
+        folders = self._folders(notes=only is None) if any(map(_is_mh, names)) else {}
         for name in names:
             format_ = _format(self._path(name), is_mh=_is_mh(name))
             if format_ is None:
@@ -158,16 +158,18 @@ class LocalStore(Store):
         """Tell of mail that the old library would have moved from the spool into ~/mbox."""
         where = self._places
         if where.inbox == where.home / "mbox" and where.spool.is_file() and where.spool.stat().st_size:
-            self.notes.append(
+            note = (
                 f"store {self.name}: INBOX is ~/mbox, and mail in {show(str(where.spool))} is not moved"
                 " there any more; have it delivered to ~/mbox, or move ~/mbox away"
             )
+            if note not in self.notes:  # also INBOX alone may be all that is selected
+                self.notes.append(note)
 
-    def _folders(self) -> Mapping[str, Seen]:
+    def _folders(self, *, notes: bool) -> Mapping[str, Seen]:
         """List the MH folders, all at once."""
         store = self._mh()
         folders = store.mailboxes() if store.open() else {}
-        self.notes += store.notes
+        self.notes += [note for note in store.notes if notes and note not in self.notes]
         return folders
 
     def _candidates(self) -> Iterator[str]:
@@ -192,7 +194,7 @@ class LocalStore(Store):
             status = directory.stat()
             entries = sorted(path.name for path in directory.iterdir())
         except OSError as error:
-            self.notes.append(f"store {self.name}: passed over {show(str(directory))}: {error.strerror}")
+            self.notes.append(f"store {self.name}: passed over {_shown(directory)}: {error.strerror}")
             self._unreadable.append(directory)
             return
         here = (status.st_dev, status.st_ino)
@@ -301,6 +303,11 @@ class _LocalMailbox(MailboxAround):
             yield key, arrived[key]
 
 
+def _shown(path: Path) -> str:
+    """Return a path as the stores inside show it, so that what both tell is told once."""
+    return repr(show(str(path)))
+
+
 def _is_mh(name: str) -> bool:
     return name.lower().startswith("#mh")
 
@@ -310,5 +317,6 @@ def _format(path: Path, *, is_mh: bool) -> Format | None:
     if is_mh:
         return "mh" if path.is_dir() else None
     if path.is_dir():
-        return "maildir" if all((path / part).is_dir() for part in ("cur", "new")) else None
+        # is_dir of pathlib fails where a directory cannot be searched.
+        return "maildir" if all(os.path.isdir(path / part) for part in ("cur", "new")) else None  # noqa: PTH112
     return "mbox" if path.is_file() else None

@@ -26,6 +26,7 @@ class SelectedStore(StoreAround):
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         chosen = self._choose()
         if only is None:
+            self.notes.clear()
             there = self.inner.mailboxes(None if chosen.single is None else [chosen.single])
             self._full, wrong = by_boxname(there, chosen)
             self.notes += [f"store {self.name}: {each}" for each in wrong]

@@ -353,3 +353,31 @@ class StoreContract:
         """Opening a mailbox that is not there is told as an error of this mailbox."""
         with pytest.raises((OSError, Exception)):
             store.open_mailbox("nowhere").scan(None)
+
+
+class TreeContract(StoreContract):
+    """The same for stores that are directories here."""
+
+    _root: Path
+
+    def make_odd(self) -> Path:
+        """Put something into the store that it passes over and tells of; return what takes it away again."""
+        odd = self._root / "odd"
+        odd.mkdir(mode=0)
+        return odd
+
+    def test_notes_belong_to_the_whole_list(self, store: Store) -> None:
+        """A question about single mailboxes neither clears nor repeats them; the whole list tells anew."""
+        odd = self.make_odd()
+        store.mailboxes()
+        (note,) = store.notes
+        assert odd.name in note
+        kept = store.notes
+        for only in (["box"], ["nowhere"], ["box", "nowhere"], []):
+            store.mailboxes(only)
+            assert store.notes == [note]
+        odd.chmod(0o700)
+        odd.rename(self._root.parent / "elsewhere")
+        store.mailboxes(["box"])
+        store.mailboxes()
+        assert kept is store.notes == []

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
-from mswatch.mailsync.decide import Rules
-from mswatch.mailsync.options import Options
+from mswatch.mailsync.decide import SIDES, Rules
+from mswatch.mailsync.dry import DryStore
+from mswatch.mailsync.engine import Engine
+from mswatch.mailsync.options import MADE, Options
+from mswatch.mailsync.state import State
+from mswatch.mailsync.stores.contract import Seen
+from mswatch.mailsync.stores.maildir import MaildirStore
 from tests.mailsync.kinds import KindWorld
 from tests.mailsync.test_kinds import PAIRS, make
 from tests.mailsync.test_worlds import WORLDS
-from tests.mailsync.worlds import World, acts, body, build
+from tests.mailsync.worlds import FORM, Listening, World, acts, body, build
 
 
 def assert_foretold(world: World, options: Options | None = None) -> None:
@@ -127,3 +133,32 @@ def test_size_limit_and_what_is_no_message(tmp_path: Path) -> None:
     world.put("near", "INBOX", "small")
     (world.path("near") / "INBOX/cur/dangling:2,").symlink_to("nowhere")
     assert_foretold(world, Options(size_limit=1000))
+
+
+class Asked(MaildirStore):
+    """A store that takes down for which mailboxes it was asked."""
+
+    asked: list[Collection[str] | None]
+
+    def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
+        self.asked.append(only)
+        return super().mailboxes(only)
+
+
+def test_only_what_is_wanted_is_asked_for(tmp_path: Path) -> None:
+    """Stores are listed whole once, however many mailboxes would be made; what they told then stays told."""
+    world = World(tmp_path)
+    world.put("near", "INBOX", "a")
+    for number in range(5):
+        world.put("far", f"box{number}", str(number))
+    world.path("near").joinpath("odd").mkdir(mode=0)
+    near, far = (Asked(side, world.path(side), "nested", FORM) for side in SIDES)
+    near.asked, far.asked = [], []
+    listening = Listening()
+    with State.opened(world.state_file) as (state, _):
+        outcome = Engine(DryStore(near), DryStore(far), state, Options(), listening).run()
+    assert len([each for each in listening.told if each.what == MADE]) == 6
+    assert (near.asked[0], far.asked[0]) == (None, None)
+    assert sorted(map(str, near.asked[1:])) == [str({f"box{number}"}) for number in range(5)]
+    assert len(outcome.notes) == 1
+    assert "odd" in outcome.notes[0]

@@ -61,6 +61,20 @@ def test_names_that_lead_elsewhere() -> None:
         assert all(note.isprintable() for note in store.notes)
 
 
+def test_notes_belong_to_the_whole_list() -> None:
+    """A question about one mailbox neither clears nor repeats what is told of others."""
+    odd, box = b'* LIST () "/" ../odd\r\n', b'* LIST () "/" box\r\n* STATUS box (MESSAGES 0)\r\n'
+    steps = (odd + box + b"A3 OK\r\n", Heard(b"LIST"), odd + box + b"A4 OK\r\n")
+    with store_on(Heard(b"LIST"), *steps, Heard(b"LIST"), box + b"A5 OK\r\n") as store:
+        store.mailboxes()
+        (note,) = store.notes
+        assert "../odd" in note
+        store.mailboxes(["box"])
+        assert store.notes == [note]
+        store.mailboxes()
+        assert store.notes == []
+
+
 def test_everything_vanished() -> None:
     """Numbers that no message ever had are not counted through: the mailbox is looked at anew."""
     gone = OPENED + b"* VANISHED (EARLIER) 1:4294967295\r\nA3 OK\r\n"

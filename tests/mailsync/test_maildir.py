@@ -15,7 +15,7 @@ from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED,
 from mswatch.mailsync.stores.contract import Message, NotRead, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.names import NameForm
-from tests.mailsync.contract import StoreContract, add, bodies, body, remembered, whole
+from tests.mailsync.contract import TreeContract, add, bodies, body, remembered, whole
 
 LONG_AGO_NS = 1_600_000_000_000_000_000
 FORMS = {"maildir++": NameForm(".", "utf-7"), "nested": NameForm("/", "utf-7")}
@@ -33,7 +33,7 @@ def make_old(root: Path) -> None:
 make_old.count = 0  # type: ignore[attr-defined]
 
 
-class MaildirContract(StoreContract):
+class MaildirContract(TreeContract):
     """The contract on a Maildir tree."""
 
     kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "$Junk", "work"})
@@ -54,6 +54,12 @@ class MaildirContract(StoreContract):
 
 class TestMaildirPlusPlus(MaildirContract):
     """Mailboxes side by side."""
+
+    def make_odd(self) -> Path:
+        odd = self._root / ".an..odd one"
+        for part in ("tmp", "cur", "new"):
+            (odd / part).mkdir(parents=True)
+        return odd
 
 
 class TestNested(MaildirContract):

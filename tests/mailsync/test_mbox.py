@@ -20,7 +20,7 @@ from mswatch.mailsync.stores import file_lock
 from mswatch.mailsync.stores.contract import MailboxError, Store
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.names import NameForm
-from tests.mailsync.contract import StoreContract, add, bodies, body, whole
+from tests.mailsync.contract import TreeContract, add, bodies, body, whole
 from tests.mailsync.kinds import KindWorld
 from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import body as mail
@@ -31,7 +31,7 @@ LONG_AGO_NS = 1_600_000_000_000_000_000
 FORM = NameForm("/", "utf-7")
 
 
-class TestMbox(StoreContract):
+class TestMbox(TreeContract):
     """A directory of mbox files."""
 
     kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "$Junk", "work"})

@@ -17,14 +17,14 @@ from mswatch.mailsync.stores.contract import MailboxError, Message, NotEmptyErro
 from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.mh_sequences import Sequences, storable
 from mswatch.names import NameForm
-from tests.mailsync.contract import StoreContract, add, bodies, body, whole
+from tests.mailsync.contract import TreeContract, add, bodies, body, whole
 from tests.mailsync.kinds import KindWorld
 
 FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
 LONG_AGO_NS = 1_600_000_000_000_000_000
 
 
-class TestMh(StoreContract):
+class TestMh(TreeContract):
     """A directory of MH folders."""
 
     kept = frozenset({SEEN, FLAGGED, ANSWERED, DRAFT, DELETED, FORWARDED, "work"})

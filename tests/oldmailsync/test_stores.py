@@ -15,7 +15,7 @@ from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.rc import OldStore
 from mswatch.oldmailsync.selected import SelectedStore
 from mswatch.oldmailsync.selection import selection
-from tests.mailsync.contract import StoreContract
+from tests.mailsync.contract import TreeContract
 from tests.mailsync.test_maildir import make_old
 from tests.servers.maildir import make_maildir
 from tests.servers.waiting import wait_until
@@ -38,7 +38,7 @@ def test_all_of_the_contract_goes_through(contract: type, around: type) -> None:
     assert methods - vars(around).keys() == (NOT_AROUND if contract is Store else set())
 
 
-class TestMboxes(StoreContract):
+class TestMboxes(TreeContract):
     """mboxes, selected by a pattern."""
 
     no_names = frozenset({"lists"})  # there are mailboxes below it
@@ -49,8 +49,9 @@ class TestMboxes(StoreContract):
     def root(self, tmp_path: Path) -> Path:
         """Where the mailboxes are."""
         self._home = tmp_path
-        (tmp_path / "mail").mkdir()
-        return tmp_path / "mail"
+        self._root = tmp_path / "mail"
+        self._root.mkdir()
+        return self._root
 
     def make_store(self) -> Store:
         """Return the store."""

@@ -250,7 +250,9 @@ class Store(ABC):
 
     name: str  # for messages
     renames_below: bool = True  # mailboxes below a renamed one move along
-    notes: list[str]  # what a person should know of and nothing can be done about, one line each
+    # What a person should know of and nothing can be done about, one line each.  They belong to the whole
+    # list of mailboxes, which writes them anew; a question about single ones leaves them as they are.
+    notes: list[str]
 
     @abstractmethod
     def open(self) -> bool:

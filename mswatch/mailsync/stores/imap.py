@@ -158,7 +158,6 @@ class ImapStore(Store):
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         assert self._opened is not None, "open() comes first"
-        self.notes.clear()
         names = self._names
         items = (*STATUS_ITEMS, *(("HIGHESTMODSEQ",) if self._opened.has_modseq else ()))
         patterns = [f"{names.prefix}*"]
@@ -168,9 +167,12 @@ class ImapStore(Store):
             patterns = [names.own(name) for name in only if self._is_possible(name)]
         if not patterns:
             return {}
-        found = self._list(patterns, items)
+        notes: list[str] = []
+        found = self._list(patterns, items, notes)
         if self._names != names:  # the server has changed since we were told
             return self.mailboxes(only)
+        if only is None:
+            self.notes[:] = notes
         return {name: seen for name, seen in found.items() if only is None or name in only}
 
     def _is_possible(self, name: str) -> bool:
@@ -179,7 +181,7 @@ class ImapStore(Store):
         except MailboxError:
             return False
 
-    def _list(self, patterns: Sequence[str], items: Sequence[str]) -> dict[str, Seen]:
+    def _list(self, patterns: Sequence[str], items: Sequence[str], notes: list[str]) -> dict[str, Seen]:
         meeting = self._meeting
         session = self._account.session if meeting is None else meeting.session
         with_status = session.can("LIST-STATUS")
@@ -192,7 +194,7 @@ class ImapStore(Store):
                 if self._meeting.take(event):
                     self._meet(self._meeting)
             elif isinstance(event, Listed):
-                self._note_listed(event, there)
+                self._note_listed(event, there, notes)
             elif isinstance(event, MailboxStatus):
                 told[event.name] = event.items
         asked = [own_name for own_name in there if own_name not in told]
@@ -206,14 +208,14 @@ class ImapStore(Store):
         )
         return {name: self._seen(told.get(own_name, {})) for own_name, name in there.items()}
 
-    def _note_listed(self, listed: Listed, there: dict[str, str]) -> None:
+    def _note_listed(self, listed: Listed, there: dict[str, str], notes: list[str]) -> None:
         if listed.attributes & {"\\noselect", "\\nonexistent"}:
             return
         name = self._names.canonical(listed.name)
         if name is not None:
             there[listed.name] = name
         elif not any(prefix and listed.name.startswith(prefix) for prefix in self._names.others):
-            self.notes.append(f"store {self.name}: left out, for its name: {show(listed.name)}")
+            notes.append(f"store {self.name}: left out, for its name: {show(listed.name)}")
 
     def _seen(self, items: Mapping[str, int]) -> Seen:
         try:

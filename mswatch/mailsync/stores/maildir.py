@@ -105,15 +105,15 @@ class MaildirStore(Store):
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         found: dict[str, Seen] = {}
-        self.notes.clear()
-        self._directories.clear()
-        self._unreadable.clear()
         if only is not None and all(self._add_named(name, found) for name in only):
             return found
         found.clear()
+        self.notes.clear()
+        self._directories.clear()
+        self._unreadable.clear()
         for directory, entries in self._walk(self._root, (), set()):
-            self._add_found(directory, entries, only, found)
-        return found
+            self._add_found(directory, entries, found)
+        return found if only is None else {name: seen for name, seen in found.items() if name in only}
 
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         found = {}
@@ -148,16 +148,8 @@ class MaildirStore(Store):
             self._directories[name] = directory
         return seen is not None
 
-    def _add_found(
-        self,
-        directory: bytes,
-        entries: tuple[bytes, ...],
-        only: Collection[str] | None,
-        found: dict[str, Seen],
-    ) -> None:
+    def _add_found(self, directory: bytes, entries: tuple[bytes, ...], found: dict[str, Seen]) -> None:
         name = self._canonical(entries)
-        if only is not None and name not in only:
-            return
         seen = _seen(directory)
         if seen is None:
             return

@@ -106,10 +106,10 @@ class MhStore(Store):
                     else "has an empty level in its name"
                 )
                 self.notes.append(f"store {self.name}: passed over {_shown(directory)}: it {why}")
-            elif only is None or name in only:
+            else:
                 found[name] = Seen(b"%d" % os.stat(directory).st_ino, _mark(directory))
                 self._directories[name] = directory
-        return found
+        return found if only is None else {name: seen for name, seen in found.items() if name in only}
 
     def _walk(
         self, directory: bytes, entries: tuple[bytes, ...], above: set[tuple[int, int]]
