@@ -57,6 +57,7 @@ class Store:
     expunge: bool = True  # False: deleted messages are only marked so
     read_only: bool = False
     trash: str = ""  # the mailbox that deleted messages are moved to; empty: they are removed
+    trash_use: str = ""  # one of names.USES: the mailbox that the server says is for that
     ssh: Ssh | None = None
     poll_s: float | None = None  # look at the Maildir so often, instead of being told
     answer_s: float | None = None  # our watcher there ends when it was not asked for so long
@@ -102,6 +103,7 @@ class Sync:
     size_limit: int | None = None  # bytes
     largest_deletion: float = 0.5  # share of a mailbox or a store that may be missing at once
     skip: tuple[Pattern, ...] = ()  # mailboxes that are not synced
+    skip_uses: frozenset[str] = frozenset()  # nor are those that a server says are for one of these
 
     @property
     def guards_itself(self) -> bool:

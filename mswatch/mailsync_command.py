@@ -144,7 +144,7 @@ def _run(options: argparse.Namespace) -> int:
     account, mailboxes = _account(options)
     if options.list is not None or options.diff is not None:
         return _look(options, account, mailboxes)
-    near, far = (_store(store, dry=options.dry_run) for store in account.stores)
+    near, far = (_store(account, store, dry=options.dry_run) for store in account.stores)
     bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
     stores = account.stores
     each = sys.stdout if options.verbose and not options.json else None
@@ -183,29 +183,27 @@ def _look(options: argparse.Namespace, account: Account, only: list[str]) -> int
         raise UsageError(
             f'account {account.name} has no store "{show(name)}"', f"it has {' and '.join(names)}"
         )
-    side = SIDES[names.index(name)]
-    store = _store(account.stores[names.index(name)], dry=True)
+    side, asked = SIDES[names.index(name)], engine_options(account, options)
+    store = _store(account, account.stores[names.index(name)], dry=True)
     try:
         if not store.open():
             raise UnavailableError(f"store {name} is not there", "make it, or mount it")
         if options.list is not None:
-            seen: dict[str, dict[str, int] | str] = {
-                each: {} for each in sorted(store.mailboxes()) if not only or each in only
-            }
+            from mswatch.mailsync.looking import listed
+
+            seen: dict[str, dict[str, int] | str] = {each: {} for each in listed(store, asked, only)}
         else:
-            seen = _differences(account, store, side, only)
+            seen = _differences(account, store, side, asked, only)
         for note in store.notes:
             _warn(note)
     finally:
         store.close()
-    skip = account.sync.skip
-    found = {each: what for each, what in seen.items() if not any(pattern.matches(each) for pattern in skip)}
-    _tell_look(options, account, name, found)
-    return EXIT_PARTIAL if any(isinstance(what, str) for what in found.values()) else 0
+    _tell_look(options, account, name, seen)
+    return EXIT_PARTIAL if any(isinstance(what, str) for what in seen.values()) else 0
 
 
 def _differences(
-    account: Account, store: Store, side: Side, only: list[str]
+    account: Account, store: Store, side: Side, asked: Options, only: list[str]
 ) -> dict[str, dict[str, int] | str]:
     """Return how mailboxes differ, or why they cannot be looked at."""
     from mswatch.mailsync.looking import differences
@@ -213,7 +211,7 @@ def _differences(
     with remembering(account.name, _pair(account), os.environ, dry=True, tell=_warn) as (state, _):
         return {
             mailbox: str(seen) if isinstance(seen, Exception) else vars(seen)
-            for mailbox, seen in differences(store, state, side, only)
+            for mailbox, seen in differences(store, state, side, asked, only)
         }
 
 
@@ -272,9 +270,9 @@ def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
     return config.load_account(unescape(words[0]), os.environ), words[1:]
 
 
-def _store(store: accounts.Store, *, dry: bool) -> Store:
+def _store(account: Account, store: accounts.Store, *, dry: bool) -> Store:
     if store.imap is not None:
-        return _imap_store(store, store.imap)
+        return _imap_store(store, store.imap, uses=bool(account.sync.skip_uses or store.trash_use))
     if not store.is_readable:
         raise ConfigError(
             [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
@@ -296,14 +294,18 @@ def _store(store: accounts.Store, *, dry: bool) -> Store:
     return MaildirStore(store.name, store.maildir, store.layout, store.names)
 
 
-def _imap_store(store: accounts.Store, server: Server) -> Store:
+def _imap_store(store: accounts.Store, server: Server, *, uses: bool) -> Store:
     from mswatch.imap_session.login import log_in
     from mswatch.mailsync.stores.imap import ImapStore
 
     login = store.login
     connections = 1 if login.asks else server.connections
     return ImapStore(
-        store.name, lambda: log_in(server, login), store.names.own_names, connections=connections
+        store.name,
+        lambda: log_in(server, login),
+        store.names.own_names,
+        connections=connections,
+        uses=uses,
     )
 
 
@@ -327,10 +329,13 @@ def engine_options(account: Account, options: argparse.Namespace) -> Options:
         rules=Rules(_permissions(near), _permissions(far), restore=options.undo_deletions),
         near_trash=near.trash,
         far_trash=far.trash,
+        near_trash_use=near.trash_use,
+        far_trash_use=far.trash_use,
         size_limit=account.sync.size_limit,
         largest_share=account.sync.largest_deletion,
         believe=options.accept_deletions,
         skip=account.sync.skip,
+        skip_uses=account.sync.skip_uses,
         dedupe=options.dedupe,
     )
 

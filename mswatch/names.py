@@ -27,6 +27,23 @@ class NameForm:
 
 CANONICAL = NameForm()  # of who writes names as we do
 
+# What a server may say that a mailbox is for, whatever it is called (RFC 6154, RFC 8457, IANA's registry).
+USES = tuple(
+    f"\\{word}"
+    for word in (
+        *("All", "Archive", "Drafts", "Flagged", "Important", "Junk", "Memos", "Scheduled", "Sent"),
+        *("Snoozed", "Trash"),
+    )
+)
+
+
+def as_use(text: str) -> str | None:
+    """Return the use that a text names, as it is spelt in USES; None if it names none."""
+    return _USES.get(text.lower())
+
+
+_USES = {use.lower(): use for use in USES}
+
 
 @dataclass(frozen=True)
 class Pattern:

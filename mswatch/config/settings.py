@@ -245,12 +245,14 @@ SETTINGS = (
     Setting(
         SYNC,
         "skip",
-        values.PATTERNS,
+        values.MAILBOXES,
         "For mailsync: mailboxes that are not synced at all. Canonical names; * stands for anything, % for "
-        "anything within one level.",
-        default=(),
+        "anything within one level. Or, behind a backslash, a use: what the server of an imap store says "
+        "that a mailbox is for, whatever it is called there; it is left out in both stores. In single quotes "
+        "a backslash stands for itself. A name that begins with a backslash is written with two.",
+        default=values.Mailboxes(),
         default_text="none",
-        sample={SYNC: '# ["Junk", "lists/%/archive"]'},
+        sample={SYNC: r"""# ['\All', '\Flagged', "Junk", "lists/%/archive"]"""},
     ),
     Setting(
         SYNC,
@@ -497,12 +499,12 @@ SETTINGS = (
     Setting(
         STORE,
         "trash",
-        values.TARGET,
+        values.MAILBOX,
         "For mailsync: the mailbox of this store that messages are moved to which were deleted in the other "
-        "one. Canonical name.",
-        default="",
+        "one. Canonical name; or with imap a use, as in skip: the mailbox that the server says is for that.",
+        default=("", ""),
         default_text="none, they are removed",
-        sample={"store.local": '# "Trash"'},
+        sample={"store.local": '# "Trash"', "store.server": r"# '\Trash'"},
     ),
     Setting(
         STORE,

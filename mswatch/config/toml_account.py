@@ -19,7 +19,7 @@ from mswatch.config.policies import check_delays, make_policy
 from mswatch.config.problems import Problems, nearest
 from mswatch.config.settings import DEFAULT_FORMS, HOOK, STORE, SYNC, TOP, settings_of
 from mswatch.config.toml_text import Document, Keys, NoTomlError
-from mswatch.config.values import UnfitError, delay_text, found
+from mswatch.config.values import Mailboxes, UnfitError, delay_text, found
 from mswatch.core.policy import WatcherLimits
 from mswatch.imap_session.settings import BY_TOKEN, Login, Server
 from mswatch.names import NameForm, show
@@ -172,6 +172,9 @@ class _Reader:
         kind = values["layout"] if "maildir" in data else (given or ["imap" if served else "command"])[0]
         ssh = None if values["ssh"] is None else _ssh(values)
         is_asked = ssh is not None and is_ours
+        trash, trash_use = values["trash"] or ("", "")
+        if trash_use and not served:
+            self._complain((*keys, "trash"), f"{found(trash_use)}: {_NO_SERVER}; write the mailbox's name")
         limits = WatcherLimits(
             name,
             start=values["start_limit"],
@@ -197,7 +200,8 @@ class _Reader:
             delete=values["delete"],
             expunge=values["expunge"],
             read_only=values["read_only"],
-            trash=values["trash"],
+            trash=trash,
+            trash_use=trash_use,
             ssh=ssh,
             poll_s=values["poll"],
             answer_s=_MISSED_QUESTIONS * (values["ask_every"] or 0.0) if is_asked else None,
@@ -271,6 +275,10 @@ class _Reader:
                 ("sync", "with"),
                 "mailsync has to read both stores; give each a maildir, mbox or mh on this machine, or imap",
             )
+        skip = values["skip"] or Mailboxes()
+        if skip.uses and not any(store.imap for store in stores):
+            shown = ", ".join(map(found, sorted(skip.uses)))
+            self._complain(("sync", "skip"), f"{shown}: {_NO_SERVER}; write the mailbox's name")
         target = {
             "mailsync": str(source.absolute()),
             "mbsync": values["channel"],
@@ -288,7 +296,8 @@ class _Reader:
             names=_name_form(values, kind),
             size_limit=values["size_limit"],
             largest_deletion=values["largest_deletion"],
-            skip=values["skip"] or (),
+            skip=skip.patterns,
+            skip_uses=skip.uses,
         )
 
     def _sync_kind(self, values: Values, data: Values, *, readable: bool) -> SyncKind | None:
@@ -318,6 +327,7 @@ _PASSWORDS = ("password_command", "password_file", "token_command")
 _ONLY_WITH_IMAP = ("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit", "connections")
 _ONLY_WITH_TLS = ("fingerprints", "authorities", "client_certificate")
 _SECRETS = ("password", "pass")
+_NO_SERVER = "only a server says what a mailbox is for, and there is no imap"
 # The home directory on another host, which only that knows.
 _HOME_THERE = Path("~")
 _QUESTIONS = ("ask_every", "answer_limit")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN
-from mswatch.names import Pattern, show
+from mswatch.names import USES, Pattern, as_use, show
 
 Keys = tuple[str, ...]  # the way to a value: ("store", "local", "maildir")
 
@@ -204,6 +204,34 @@ def _patterns(value: object, home: Path | None) -> tuple[Pattern, ...]:
     return tuple(Pattern(text) for text in _list(value, _text, home))
 
 
+@dataclass(frozen=True)
+class Mailboxes:
+    """Mailboxes by name, and by what a server says they are for (one of ``names.USES``)."""
+
+    patterns: tuple[Pattern, ...] = ()
+    uses: frozenset[str] = frozenset()
+
+
+def _mailboxes(value: object, home: Path | None) -> Mailboxes:
+    found = [_name_or_use(text) for text in _list(value, _text, home)]
+    names = tuple(Pattern(name) for name, use in found if not use)
+    return Mailboxes(names, frozenset(use for _, use in found if use))
+
+
+def _mailbox(value: object, home: Path | None) -> tuple[str, str]:
+    return _name_or_use(_target(value, home))
+
+
+def _name_or_use(text: str) -> tuple[str, str]:
+    r"""Return a name or, behind one backslash, a use; a name that begins with one is written with two."""
+    if not text.startswith("\\"):
+        return text, ""
+    use = as_use(text)
+    if use is None and not text.startswith("\\\\"):
+        raise unfit(f"{found(text)} is nothing that a mailbox is for")
+    return ("", use) if use is not None else (text[1:], "")
+
+
 def _arguments(value: object, home: Path | None) -> tuple[str, ...]:
     return tuple(_at_home(text, home) for text in _list(value, _text, home))
 
@@ -320,6 +348,15 @@ DELAY = Kind("delay", _DELAYS_ALLOWED, _delay)
 DELAYS = Kind("table of delays", "mailbox pattern = delay, where a delay is " + _DELAYS_ALLOWED, _delays)
 FLAG = Kind("flag", "true or false", _flag)
 PATTERNS = Kind("list of patterns", 'a list of strings, as ["lists/*", "Junk"]', _patterns)
+_USES_ALLOWED = "a use is one of " + ", ".join(USES)
+MAILBOXES = Kind(
+    "list of patterns and uses",
+    f"""a list of strings, as ["lists/*", '{USES[0]}']; {_USES_ALLOWED}""",
+    _mailboxes,
+)
+MAILBOX = Kind(
+    "name or use", f'a printable name that does not start with "-", or a use; {_USES_ALLOWED}', _mailbox
+)
 CHANNEL = Kind("name", 'a printable name without ":" that does not start with "-"', _channel)
 TARGET = Kind("name", 'a printable name that does not start with "-"', _target)
 COMMAND = Kind("list of words", 'a program and its arguments, as ["prog", "--option"]', _command)

@@ -96,7 +96,7 @@ class DryStore(Store):
             found[name] = real.get(its, Seen()) if its is not None else Seen()
         for name, changes in self._changes.items():
             if name in found and changes.any():
-                found[name] = Seen(found[name].identity)
+                found[name] = replace(found[name], mark=None)
         return {name: seen for name, seen in found.items() if only is None or name in only}
 
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:

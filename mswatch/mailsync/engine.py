@@ -19,13 +19,13 @@ memory does not grow with the store.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from mswatch.errors import TemporaryError, UnavailableError
-from mswatch.mailsync import copies, mailboxes
+from mswatch.errors import ConfigError, TemporaryError, UnavailableError
+from mswatch.mailsync import copies, mailboxes, uses
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Seen as SeenMessage
 from mswatch.mailsync.decide import SIDES, Side, other
@@ -50,7 +50,9 @@ class Engine:
         self._options = options
         self._listener = listener
         self._outcome = Outcome()
-        self._context = Context(self._boxes, state, options, listener, self._outcome)
+        self._context = Context(self._boxes, state, options, listener, self._outcome, self._trash)
+        self._told: dict[Side, uses.Told] = {}
+        self._trashes: dict[Side, str] = {}  # those that were found by their use
 
     def run(self, only: Collection[str] | None = None) -> Outcome:
         """Sync these mailboxes, or all.
@@ -61,6 +63,9 @@ class Engine:
         """
         try:
             self._settle()
+            for side in SIDES:
+                told = uses.from_bytes(self._state.about(f"{side}_uses"))
+                self._told[side] = uses.told_now(told, {}, self._options.skip_uses)
             if self._present():
                 self._sync(only)
                 if self._options.dedupe and not self._outcome.refused:
@@ -132,21 +137,64 @@ class Engine:
         return refusal is None
 
     def _remembered(self) -> dict[str, MailboxRow]:
-        return {name: row for name, row in self._state.mailboxes().items() if self._options.wants(name)}
+        return {name: row for name, row in self._state.mailboxes().items() if self._wants(name)}
+
+    def _wants(self, name: str) -> bool:
+        return self._options.wants(name) and not any(name in told for told in self._told.values())
 
     def _list(self, only: Collection[str] | None) -> tuple[Listing, bool]:
         """List the stores: for some mailboxes only them, if they are there; tell whether all are listed."""
         if only is not None:
             listing = self._listing(only)
-            if all(name in listing[side] for name in only for side in SIDES if self._options.wants(name)):
+            if all(name in listing[side] for name in only for side in SIDES if self._wants(name)):
                 return listing, False
         return self._listing(None), True
 
     def _listing(self, only: Collection[str] | None) -> Listing:
-        return {
-            side: {n: seen for n, seen in store.mailboxes(only).items() if self._options.wants(n)}
-            for side, store in self._stores.items()
-        }
+        listed = {side: store.mailboxes(only) for side, store in self._stores.items()}
+        self._note_uses(listed, everything=only is None)
+        if only is None:
+            for side in SIDES:
+                self._find_trash(side, listed[side])
+        return {side: {n: seen for n, seen in listed[side].items() if self._wants(n)} for side in SIDES}
+
+    def _note_uses(self, listed: Mapping[Side, Mapping[str, Seen]], *, everything: bool) -> None:
+        """Know what mailboxes are for, before anything is done that depends on it."""
+        for side in SIDES:
+            told = uses.told_now(self._told[side], listed[side], self._options.skip_uses)
+            if everything and told:
+                told = uses.without_gone(told, {*listed["near"], *listed["far"], *self._state.mailboxes()})
+            self._told[side] = told
+            remembered = uses.to_bytes(told)
+            if self._state.about(f"{side}_uses") != remembered:
+                with self._state.transaction():
+                    self._state.set_about(f"{side}_uses", remembered)
+
+    def _trash(self, side: Side) -> str:
+        """Return the name of a side's trash, empty for none; one that is found by its use was not made."""
+        if not self._options.trash_use(side):
+            return self._options.trash(side)
+        if side not in self._trashes:
+            self._find_trash(side, self._stores[side].mailboxes())
+        return self._trashes[side]
+
+    def _find_trash(self, side: Side, listed: Mapping[str, Seen]) -> None:
+        """Find the mailbox that is a side's trash by its use, where one is wanted.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        use = self._options.trash_use(side)
+        if use:
+            found = sorted(
+                name for name, seen in listed.items() if seen.uses is not None and use in seen.uses
+            )
+            if not found:
+                raise ConfigError(
+                    [f"store {self._stores[side].name}: its server does not say that a mailbox is {use}"],
+                    "give the name of a mailbox as trash, or have the server say which one it is",
+                )
+            self._trashes[side] = found[0]
 
     def _leave_out_hidden(self, listing: Listing) -> None:
         """Leave alone what a store had and cannot show now."""
@@ -373,9 +421,7 @@ class Engine:
 
     def _sync_again(self, names: Collection[str]) -> None:
         """Bring over what was moved to the trash just now."""
-        known, fresh = self._works(
-            self._listing(names), {name for name in names if self._options.wants(name)}
-        )
+        known, fresh = self._works(self._listing(names), {name for name in names if self._wants(name)})
         for work in known + fresh:
             if self._guarded(work, work.look) and self._guarded(work, work.bring_over):
                 work.finish()

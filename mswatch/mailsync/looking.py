@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mswatch.errors import TemporaryError
-from mswatch.mailsync.decide import Side
+from mswatch.mailsync import uses
+from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import from_text
+from mswatch.mailsync.options import Options
 from mswatch.mailsync.state import MailboxRow, State
 from mswatch.mailsync.stores.contract import Scan, Store
 
@@ -25,17 +27,30 @@ class Difference:
     flags: int = 0  # messages whose flags are others
 
 
+def listed(store: Store, options: Options, only: Collection[str] = ()) -> list[str]:
+    """Return the mailboxes of an open store that are synced, as far as this store tells."""
+    there = store.mailboxes()
+    left_out = uses.told_now({}, there, options.skip_uses)
+    return sorted(
+        name for name in there if (not only or name in only) and options.wants(name) and name not in left_out
+    )
+
+
 def differences(
-    store: Store, state: State, side: Side, only: Collection[str] = ()
+    store: Store, state: State, side: Side, options: Options, only: Collection[str] = ()
 ) -> Iterator[tuple[str, Difference | Exception]]:
-    """Give each mailbox that is there or remembered, by name; or why it cannot be looked at.
+    """Give each mailbox that is synced, there or remembered, by name; or why it cannot be looked at.
 
     The store is open.  A mailbox without a row is one that both sides never had.
     """
     there = store.mailboxes()
     rows = state.mailboxes()
+    left_out: set[str] = set()
+    for each in SIDES:
+        told = uses.from_bytes(state.about(f"{each}_uses"))
+        left_out.update(uses.told_now(told, there if each == side else {}, options.skip_uses))
     for name in sorted({*there, *rows}):
-        if only and name not in only:
+        if (only and name not in only) or not options.wants(name) or name in left_out:
             continue
         try:
             scan = _scan(store, name) if name in there else Scan(b"", None, True, {})

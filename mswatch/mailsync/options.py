@@ -18,11 +18,14 @@ class Options:
     Attributes:
         near_trash: The mailbox that messages are moved to instead of being deleted on near; empty: none.
         far_trash: The same for far.
+        near_trash_use: In place of its name: what the store says that mailbox is for; empty: nothing.
+        far_trash_use: The same for far.
         size_limit: Messages of more bytes are not copied.
         largest_share: More of a mailbox or a store than this must not be gone at once.
         believe: Every deletion is meant, however many there are.
         only: Patterns of the mailboxes that are synced at all; none: all of them.
         skip: Patterns of those that are not.
+        skip_uses: Nor are those that either store says are for one of these.
         dedupe: Of messages in a mailbox that are equal byte for byte, one stays.
         leaving: What becomes of mailboxes without messages.
     """
@@ -30,20 +33,27 @@ class Options:
     rules: Rules = ANYTHING_GOES
     near_trash: str = ""
     far_trash: str = ""
+    near_trash_use: str = ""
+    far_trash_use: str = ""
     size_limit: int | None = None
     largest_share: float = 0.5
     believe: bool = False
     only: tuple[Pattern, ...] = ()
     skip: tuple[Pattern, ...] = ()
+    skip_uses: frozenset[str] = frozenset()
     dedupe: bool = False
     leaving: Leaving = "follow"
 
     def trash(self, side: Side) -> str:
-        """Return the trash of a side."""
+        """Return the name of a side's trash."""
         return self.near_trash if side == "near" else self.far_trash
 
+    def trash_use(self, side: Side) -> str:
+        """Return what a side's trash is found by."""
+        return self.near_trash_use if side == "near" else self.far_trash_use
+
     def wants(self, mailbox: str) -> bool:
-        """Tell whether a mailbox is synced at all."""
+        """Tell whether a mailbox is synced at all, as far as its name goes."""
         if self.only and not any(pattern.matches(mailbox) for pattern in self.only):
             return False
         return not any(pattern.matches(mailbox) for pattern in self.skip)

@@ -14,7 +14,7 @@ What is written down when (see ``state`` for the reason):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import chain
@@ -77,13 +77,14 @@ NOTHING = Scan(b"", None, True, {})
 
 @dataclass(frozen=True)
 class Context:
-    """What all mailboxes of a run share."""
+    """What all mailboxes of a run share; ``trash`` returns the name of a side's trash, empty for none."""
 
     boxes: Boxes
     state: State
     options: Options
     listener: Listener
     outcome: Outcome
+    trash: Callable[[Side], str]
 
 
 class Work:
@@ -471,12 +472,13 @@ class Work:
 
     def _take_away(self, side: Side, keys: Sequence[Key], trashes: set[str]) -> Iterator[Key]:
         """Remove messages, or move them to the trash if there is one; give the keys that are gone."""
-        trash = self._context.options.trash(side)
+        trash = self._context.trash(side)
         if self.name == trash or self.name.startswith(f"{trash}/"):
             trash = ""
         self._touched.add(side)
         if trash:
-            self._context.boxes.store(side).make_mailbox(trash)
+            if not self._context.options.trash_use(side):  # then it was found
+                self._context.boxes.store(side).make_mailbox(trash)
             trashes.add(trash)
         box = self._box(side)
         for key in [key for key, _ in box.move(keys, trash)] if trash else box.remove(keys):

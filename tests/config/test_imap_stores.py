@@ -39,6 +39,47 @@ def test_the_shortest_account() -> None:
     assert account.policy.stores == ("local",)
 
 
+IMAP = 'imap = "imap.example.org"\nuser = "me"'
+
+
+def test_uses() -> None:
+    """What a mailbox is for stands beside names; a name that begins with a backslash has two."""
+    account = read(
+        f"{IMAP}\ntrash = '\\trash'",
+        sync=r"""[sync]
+        skip = ['\All', "\\flagged", "lists/*", '\\All', "\\\\*"]""",
+    )
+    assert account.sync.skip_uses == {"\\All", "\\Flagged"}
+    assert [pattern.text for pattern in account.sync.skip] == ["lists/*", "\\All", "\\*"]
+    assert (account.stores[1].trash, account.stores[1].trash_use) == ("", "\\Trash")
+    store = read(f"{IMAP}\ntrash = '\\\\Trash'").stores[1]
+    assert (store.trash, store.trash_use) == ("\\Trash", "")
+
+
+def test_uses_that_mean_nothing() -> None:
+    """A use that there is none of is told with those that there are, and so is one that no server says."""
+    (problem,) = problems(
+        IMAP,
+        sync=r"""[sync]
+        skip = ['\Al']""",
+    )
+    assert r"""sync.skip: "\Al" is nothing that a mailbox is for; allowed: """ in problem
+    assert r"a use is one of \All, \Archive" in problem
+    assert r'"\Bin" is nothing that a mailbox is for' in problems(f"{IMAP}\ntrash = '\\Bin'")[0]
+    local = 'maildir = "~/There"'
+    found = problems(
+        f"{local}\ntrash = '\\Trash'",
+        sync=r"""[sync]
+        skip = ['\Junk', '\All']""",
+    )
+    assert sorted(found) == [
+        r"""store.server.trash: "\Trash": only a server says what a mailbox is for, and there is no imap;"""
+        " write the mailbox's name",
+        r"""sync.skip: "\All", "\Junk": only a server says what a mailbox is for, and there is no imap;"""
+        " write the mailbox's name",
+    ]
+
+
 def test_everything_that_is_said_counts() -> None:
     """Each setting arrives where it belongs."""
     account = read(

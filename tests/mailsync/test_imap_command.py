@@ -213,6 +213,34 @@ def test_names_of_its_own(account: Account) -> None:
     assert sum(account.world.contents("near")["Trash"].values()) == 2
 
 
+def test_uses(account: Account, tls_dovecot: Dovecot) -> None:
+    """What a mailbox is for decides whether it is synced, listed and compared, and which one is the trash."""
+    for name in ("[Gmail]/Alle Mails", "[Gmail]/Papierkorb"):
+        deliver(account.there.store.make(name))
+    boxes = "".join(
+        f'mailbox "{name}" {{\nspecial_use = {use}\n}}\n'
+        for name, use in (("[Gmail]/Alle Mails", r"\All"), ("[Gmail]/Papierkorb", r"\Trash"))
+    )
+    tunnel = tls_dovecot.tunnel(account.there.user, f"namespace inbox {{\n{boxes}}}")
+    far = f"tunnel = {json.dumps(tunnel)}\ntrash = '\\Trash'"
+    account.configure(far=far, sync=r"""skip = ['\All', "Nothing"]""")
+    out, err = account.mailsync("work")
+    assert ("Papierkorb: mailbox made in near" in out, "Alle Mails" in out, err) == (True, False, "")
+    assert account.mailsync("--list", "far", "work") == ("INBOX\n[Gmail]/Papierkorb\n", "")
+    account.world.put("near", "[Gmail]/Alle Mails", "left")
+    for store in ("near", "far"):
+        assert "Alle Mails" not in account.mailsync("--diff", store, "work")[0]
+    next((account.world.path("near") / "INBOX").glob("[cn]*/*")).unlink()
+    assert "INBOX: 1 moved to the trash in far" in account.mailsync("work", "INBOX")[0]
+    assert len(messages(account.there.store.path("[Gmail]/Papierkorb"))) == 2
+    account.configure(far=far.replace("Trash", "Sent"))
+    out, err = account.mailsync("work", status=EXIT_CONFIG)
+    assert err == (
+        "mailsync: store far: its server does not say that a mailbox is \\Sent\n"
+        "mailsync: give the name of a mailbox as trash, or have the server say which one it is\n"
+    )
+
+
 @pytest.mark.parametrize(("sync", "copied"), [("", 4), ('size_limit = "4k"', 3)])
 def test_dry_run_reads_no_mail(account: Account, tls_dovecot: Dovecot, sync: str, copied: int) -> None:
     """A dry run says what would come, transfers nothing of it, and leaves no trace here."""

@@ -119,14 +119,18 @@ class Counted(ImapWorld):
             self.sessions.append(log_in(server, Login()))
             return self.sessions[-1]
 
-        return ImapStore(side, kept)
+        return ImapStore(side, kept, uses=self.uses)
 
 
+@pytest.mark.parametrize("uses", [False, True], ids=["", "with uses"])
 @pytest.mark.parametrize(("change", "turns"), CHANGES, ids=lambda value: getattr(value, "__name__", value))
-def test_a_run(change: Callable[[World], None] | None, turns: int, tmp_path: Path, dovecot: Dovecot) -> None:
+def test_a_run(
+    change: Callable[[World], None] | None, turns: int, uses: bool, tmp_path: Path, dovecot: Dovecot
+) -> None:
     """A run costs as many round trips as it has questions that need each other's answers."""
     build_with(world_class(dovecot, "far"), tmp_path / "world", IN_STEP).sync()
-    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path / "world")
+    names = {"dovecot": dovecot, "sessions": [], "uses": uses}
+    world = type("Here", (Counted,), names)(tmp_path / "world")
     world.sync()
     if change is not None:
         change(world)

@@ -43,6 +43,7 @@ class ImapWorld(KindWorld):
     pair: tuple[str, str] = ("maildir", "maildir")  # of what is seen as files
     imap_sides: tuple[Side, ...] = ("far",)
     settings: tuple[str, ...] = ()
+    uses = False  # the server is asked what mailboxes are for
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, *self.pair)
@@ -57,7 +58,7 @@ class ImapWorld(KindWorld):
         location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
         tunnel = self.dovecot.tunnel("world", location, *self.settings)
         noted = ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
-        return ImapStore(side, lambda: log_in(Server(tunnel=noted), Login()))
+        return ImapStore(side, lambda: log_in(Server(tunnel=noted), Login()), uses=self.uses)
 
     @property
     def _pids(self) -> Path:
@@ -81,10 +82,14 @@ class ImapWorld(KindWorld):
 
 
 def world_class(
-    dovecot: Dovecot, *sides: Side, settings: tuple[str, ...] = (), pair: tuple[str, str] = ImapWorld.pair
+    dovecot: Dovecot,
+    *sides: Side,
+    settings: tuple[str, ...] = (),
+    pair: tuple[str, str] = ImapWorld.pair,
+    uses: bool = False,
 ) -> type[ImapWorld]:
     """Return the kind of worlds that have IMAP on these sides."""
-    names = {"dovecot": dovecot, "imap_sides": sides, "settings": settings, "pair": pair}
+    names = {"dovecot": dovecot, "imap_sides": sides, "settings": settings, "pair": pair, "uses": uses}
     return type("ImapWorldHere", (ImapWorld,), names)
 
 

@@ -63,10 +63,13 @@ class Seen:
      ``identity`` stays the same when the mailbox is renamed and is another one's otherwise, as far as the
     store can tell (Maildir: the directory's inode; IMAP: MAILBOXID, else UIDVALIDITY); empty: it cannot.
      The engine believes in a rename only if the messages moved along.
+
+    ``uses`` are those of ``names.USES`` that the store says the mailbox is for; None: it does not say.
     """
 
     identity: bytes = b""
     mark: Mark | None = None
+    uses: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from mswatch.mailsync.stores.contract import (
 from mswatch.mailsync.stores.imap_account import WINDOW, ImapAccount, ImapMark, Plan
 from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
-from mswatch.names import Encoding, NameForm, decode_utf7, encode_utf7, show
+from mswatch.names import Encoding, NameForm, as_use, decode_utf7, encode_utf7, show
 
 MENDED_AT_MOST = 3  # a server that goes on ending connections has a reason, and is left alone
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
@@ -47,7 +47,8 @@ class ImapStore(Store):
 
     ``own_names`` are pairs of the server's name, below its prefix, and the canonical name, of the mailboxes
     whose names follow no rule.  With ``is_whole`` names are the whole ones of the server, with its prefix,
-    and other people's mailboxes are there too.
+    and other people's mailboxes are there too.  With ``uses`` the server is asked what mailboxes are for
+    (RFC 6154), which some tell only then.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class ImapStore(Store):
         *,
         is_whole: bool = False,
         connections: int = 1,
+        uses: bool = False,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
         self._log_in = log_in
         self._is_whole = is_whole
         self._connections = connections
+        self._asks_uses = uses
         self._counts: dict[str, int] = {}  # how many messages each mailbox had, by canonical name
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
@@ -173,6 +176,11 @@ class ImapStore(Store):
             return self.mailboxes(only)
         if only is None:
             self.notes[:] = notes
+            if self._asks_uses and all(seen.uses is None for seen in found.values()):
+                self.notes.append(
+                    f"store {self.name}: the server does not say what mailboxes are for; what it said before"
+                    " stands"
+                )
         return {name: seen for name, seen in found.items() if only is None or name in only}
 
     def _is_possible(self, name: str) -> bool:
@@ -185,9 +193,17 @@ class ImapStore(Store):
         meeting = self._meeting
         session = self._account.session if meeting is None else meeting.session
         with_status = session.can("LIST-STATUS")
+        # LIST-STATUS comes with LIST-EXTENDED (RFC 5819).
+        with_uses = self._asks_uses and session.can("SPECIAL-USE")
+        returning = ["SPECIAL-USE"] if with_uses and (with_status or session.can("LIST-EXTENDED")) else []
         for pattern in patterns:
-            session.send(commands.list_mailboxes([pattern], status_items=items if with_status else ()))
+            session.send(
+                commands.list_mailboxes(
+                    [pattern], returning=returning, status_items=items if with_status else ()
+                )
+            )
         there: dict[str, str] = {}  # canonical by own name
+        uses: dict[str, frozenset[str] | None] = {}
         told: dict[str, Mapping[str, int]] = {}
         for event in session.events():
             if self._meeting is not None:
@@ -195,6 +211,7 @@ class ImapStore(Store):
                     self._meet(self._meeting)
             elif isinstance(event, Listed):
                 self._note_listed(event, there, notes)
+                uses[event.name] = _uses(event.attributes) or (frozenset() if with_uses else None)
             elif isinstance(event, MailboxStatus):
                 told[event.name] = event.items
         asked = [own_name for own_name in there if own_name not in told]
@@ -206,7 +223,7 @@ class ImapStore(Store):
         self._counts.update(
             {name: told.get(own_name, {}).get("MESSAGES", 0) for own_name, name in there.items()}
         )
-        return {name: self._seen(told.get(own_name, {})) for own_name, name in there.items()}
+        return {name: self._seen(told.get(own_name, {}), uses[own_name]) for own_name, name in there.items()}
 
     def _note_listed(self, listed: Listed, there: dict[str, str], notes: list[str]) -> None:
         if listed.attributes & {"\\noselect", "\\nonexistent"}:
@@ -217,7 +234,7 @@ class ImapStore(Store):
         elif not any(prefix and listed.name.startswith(prefix) for prefix in self._names.others):
             notes.append(f"store {self.name}: left out, for its name: {show(listed.name)}")
 
-    def _seen(self, items: Mapping[str, int]) -> Seen:
+    def _seen(self, items: Mapping[str, int], uses: frozenset[str] | None) -> Seen:
         try:
             mark = bytes(
                 ImapMark(*(items[name] for name in ("UIDVALIDITY", "HIGHESTMODSEQ", "UIDNEXT", "MESSAGES")))
@@ -227,7 +244,7 @@ class ImapStore(Store):
         if not items.get("HIGHESTMODSEQ"):
             mark = None
         validity = items.get("UIDVALIDITY")
-        return Seen(b"" if validity is None else b"%d" % validity, mark)
+        return Seen(b"" if validity is None else b"%d" % validity, mark, uses)
 
     def expect(self, plan: Sequence[Expected]) -> None:
         self._account.expect(self._planned(each) for each in plan)
@@ -277,6 +294,10 @@ class ImapStore(Store):
         if self._opened is not None:
             self._opened.close()
             self._opened = self._meeting = None
+
+
+def _uses(attributes: Iterable[str]) -> frozenset[str]:
+    return frozenset(use for use in map(as_use, attributes) if use is not None)
 
 
 def _enable(session: Session) -> None:
