@@ -44,6 +44,10 @@ has() {
     gamin) test -x /usr/lib/gamin/gam_server || test -x /usr/libexec/gam_server ;;
     inotify-tools) command -v inotifywait >/dev/null ;;
     procps) command -v ps >/dev/null ;;
+    openssh-client) command -v ssh >/dev/null ;;
+    openssh-server) test -x /usr/sbin/sshd ;;
+    libnss-wrapper) test -n "$(find /usr/lib -maxdepth 2 -name 'libnss_wrapper.so*' 2>/dev/null)" ;;
+    musl-tools) command -v musl-gcc >/dev/null ;;
     libc6-dev) test -e /usr/include/stdio.h ;;
     util-linux) command -v setpriv >/dev/null ;;
     systemd-container) command -v systemd-nspawn >/dev/null ;;
