@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mswatch import __version__, paths
 from mswatch import account as accounts
@@ -38,6 +38,9 @@ from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.telling import Teller
 from mswatch.mailsync_state import remembering, state_file
 from mswatch.names import show
+
+if TYPE_CHECKING:
+    from mswatch.imap_session.glance import Glimpse, Look
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,20 +98,17 @@ def _parser() -> _Parser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, and return its exit status."""
+def main(arguments: Sequence[str] | None = None, glimpses: Mapping[str, Glimpse] | None = None) -> int:
+    """Run the command, and return its exit status; ``glimpses`` were had of stores, by their names."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if _is_old(words):
             from mswatch import oldmailsync_command
 
             return oldmailsync_command.run(words, os.environ)
-        return _run(_parser().parse_args(words))
+        return _run(_parser().parse_args(words), glimpses or {})
     except MswatchError as error:
-        for line in [*(error.problems if isinstance(error, ConfigError) else [str(error)]), error.fix]:
-            if line:
-                _warn(line)
-        return error.exit_status
+        return failed(error)
     except KeyboardInterrupt:
         return EXIT_TEMPORARY
     except BrokenPipeError:
@@ -120,6 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         _warn(f"this is a bug of mailsync, please report it: {type(error).__name__}: {error}")
         return EXIT_BUG
+
+
+def failed(error: MswatchError) -> int:
+    """Say what is wrong, and return the exit status."""
+    for line in [*(error.problems if isinstance(error, ConfigError) else [str(error)]), error.fix]:
+        if line:
+            _warn(line)
+    return error.exit_status
 
 
 def _is_old(words: list[str]) -> bool:
@@ -138,13 +146,15 @@ def _is_old(words: list[str]) -> bool:
     return oldmailsync_command.is_meant(words, os.environ)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, glimpses: Mapping[str, Glimpse]) -> int:
     if options.dedupe and options.undo_deletions:
         raise UsageError("--dedupe and --undo-deletions exclude each other", "first the one, then the other")
     account, mailboxes = _account(options)
     if options.list is not None or options.diff is not None:
         return _look(options, account, mailboxes)
-    near, far = (_store(account, store, dry=options.dry_run) for store in account.stores)
+    near, far = (
+        _store(account, store, glimpses.get(store.name), dry=options.dry_run) for store in account.stores
+    )
     bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
     stores = account.stores
     each = sys.stdout if options.verbose and not options.json else None
@@ -170,7 +180,7 @@ def _run(options: argparse.Namespace) -> int:
             teller.clear()
         outcome.notes += [note] if note else []
     if stamps and not teller.counts and outcome == Outcome():
-        _settle(account, stamps)
+        _settle(account, stamps, (near, far))
     _tell(options, account, teller, outcome)
     return _status(outcome)
 
@@ -184,7 +194,7 @@ def _look(options: argparse.Namespace, account: Account, only: list[str]) -> int
             f'account {account.name} has no store "{show(name)}"', f"it has {' and '.join(names)}"
         )
     side, asked = SIDES[names.index(name)], engine_options(account, options)
-    store = _store(account, account.stores[names.index(name)], dry=True)
+    store = _store(account, account.stores[names.index(name)], None, dry=True)
     try:
         if not store.open():
             raise UnavailableError(f"store {name} is not there", "make it, or mount it")
@@ -242,20 +252,37 @@ def _stamps(account: Account, *stores: Store) -> list[bytes] | None:
 
     old = Path(os.environ.get("HOME", "/")) / options.FILE  # may name what the account is called
     places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__), os.fsencode(old)]]
-    for store in stores:
-        found = store.stamp_paths()
+    for place, store in zip(account.stores, stores, strict=True):
+        found = store.stamp_paths() if place.imap is None else ()  # a server is asked
         if found is None:
             return None
         places.append(list(found))
     return settled.stamps(path for part in places for path in part)
 
 
-def _settle(account: Account, stamps: list[bytes]) -> None:
+def _settle(account: Account, stamps: list[bytes], stores: Iterable[Store]) -> None:
     """Leave the stamps for the next run, with one of the state, which may be removed at any time."""
     directory = paths.state_directory(os.environ)
     state = settled.stamps([os.fsencode(state_file(account.name, directory))])
-    if state:
-        settled.write(os.fsencode(directory / f"{account.name}.mailsync.settled"), stamps + state)
+    looks = _looks(account, stores)
+    if state and looks is not None:
+        file = os.fsencode(directory / f"{account.name}.mailsync.settled")
+        settled.write(file, stamps + state, [look.written() for look in looks])
+
+
+def _looks(account: Account, stores: Iterable[Store]) -> list[Look] | None:
+    """Return what is to be asked of servers to know that nothing has changed; None if that is not known."""
+    looks = []
+    for place, store in zip(account.stores, stores, strict=True):
+        if place.imap is None:
+            continue
+        from mswatch.imap_session.glance import Look
+        from mswatch.mailsync.stores.imap import ImapStore
+
+        if not isinstance(store, ImapStore) or store.said is None or place.login.asks:
+            return None
+        looks.append(Look(place.name, place.imap, place.login, store.said))
+    return looks
 
 
 def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
@@ -270,9 +297,9 @@ def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
     return config.load_account(unescape(words[0]), os.environ), words[1:]
 
 
-def _store(account: Account, store: accounts.Store, *, dry: bool) -> Store:
+def _store(account: Account, store: accounts.Store, glimpse: Glimpse | None, *, dry: bool) -> Store:
     if store.imap is not None:
-        return _imap_store(store, store.imap, uses=bool(account.sync.skip_uses or store.trash_use))
+        return _imap_store(store, store.imap, glimpse, uses=bool(account.sync.skip_uses or store.trash_use))
     if not store.is_readable:
         raise ConfigError(
             [f"store {store.name} only tells of changes, by a command or by ssh; mailsync has to read it"],
@@ -294,15 +321,16 @@ def _store(account: Account, store: accounts.Store, *, dry: bool) -> Store:
     return MaildirStore(store.name, store.maildir, store.layout, store.names)
 
 
-def _imap_store(store: accounts.Store, server: Server, *, uses: bool) -> Store:
+def _imap_store(store: accounts.Store, server: Server, glimpse: Glimpse | None, *, uses: bool) -> Store:
     from mswatch.imap_session.login import log_in
     from mswatch.mailsync.stores.imap import ImapStore
 
     login = store.login
     connections = 1 if login.asks else server.connections
+    begun = [glimpse] if glimpse is not None else []  # once
     return ImapStore(
         store.name,
-        lambda: log_in(server, login),
+        lambda: log_in(server, login, glimpse=begun.pop() if begun else None),
         store.names.own_names,
         connections=connections,
         uses=uses,

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mswatch.showing import show as show
+
 Encoding = Literal["utf-8", "utf-7"]  # utf-7 is IMAP's modified UTF-7 (RFC 3501, 5.1.3)
 
 
@@ -135,27 +137,3 @@ def _encode_shifted(match: re.Match[str]) -> str:
         return "&-"
     digits = base64.b64encode(match[0].encode("utf-16-be")).decode("ascii")
     return "&" + digits.rstrip("=").replace("/", ",") + "-"
-
-
-SHOWN_CHARACTERS = 1000  # more is cut in messages, never in use
-
-
-def show(text: str) -> str:
-    r"""Return a text from outside as it may be printed: one line, nothing that a terminal would obey.
-
-    A byte that is no UTF-8 becomes ``\xff``, any other unprintable character ``\u202e``.  What was shown
-    before stays as it is, so a message may be made of shown names and be shown again where it is printed.
-    """
-    shown = "".join(_show_character(character) for character in text[:SHOWN_CHARACTERS])
-    return shown if len(text) <= SHOWN_CHARACTERS else f"{shown}... ({len(text)} characters)"
-
-
-def _show_character(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character in "\n\r\t":
-        return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}[character]
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -40,11 +40,12 @@ PURE_STANDARD = {
 # What the pure parts may import beside these.
 PURE_PARTS = {
     "mswatch/core": {"mswatch.core", "mswatch.names", "mswatch.account"},
-    "mswatch/names.py": {"mswatch.core", "mswatch.names", "mswatch.account"},
+    "mswatch/names.py": {"mswatch.showing"},
+    "mswatch/showing.py": set(),
     # pathlib and settings: types only.
     "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.imap_session.settings", "pathlib"},
-    "mswatch/imap_session/settings.py": {"mswatch.imap.secret", "pathlib"},
-    "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.errors"},
+    "mswatch/imap_session/settings.py": {"mswatch.imap.secret", "os"},
+    "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.showing", "mswatch.errors"},
     "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.errors"},
     "mswatch/oldmailsync/rc.py": {
         "mswatch.config.problems",

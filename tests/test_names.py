@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mswatch.names import SHOWN_CHARACTERS, NameForm, Pattern, canonical, decode_utf7, encode_utf7, own, show
+from mswatch.names import NameForm, Pattern, canonical, decode_utf7, encode_utf7, own
+from mswatch.showing import SHOWN_CHARACTERS, show
 
 MAILDIRPP = NameForm(".", "utf-7")
 PLAIN = NameForm("/", "utf-8")

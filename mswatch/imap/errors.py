@@ -7,7 +7,7 @@ refusal (NO, BAD, BYE) is no error of the protocol; ``refusals.py`` tells what i
 from __future__ import annotations
 
 from mswatch.errors import TemporaryError
-from mswatch.names import show
+from mswatch.showing import show
 
 SHOWN_BYTES = 120
 

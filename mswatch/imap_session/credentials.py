@@ -9,22 +9,25 @@ because whoever waits for an answer holds the account's lock; and where there is
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import select
 import signal
 import stat
-import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
-from typing import IO
+from typing import TYPE_CHECKING
 
 from mswatch.errors import ConfigError, TemporaryError
 from mswatch.imap.secret import Secret
 from mswatch.imap_session.settings import Login
-from mswatch.names import show
+from mswatch.showing import show
+
+if TYPE_CHECKING:
+    import subprocess
+    from types import FrameType
+    from typing import IO
+
+    from mswatch.imap_session.settings import File
 
 OUTPUT_LIMIT = 64 << 10  # tokens have a few kilobytes
 
@@ -47,7 +50,7 @@ def obtain(login: Login) -> Secret:
     raise ConfigError([f"no password for {show(login.user)}"], "say where it comes from: a command or a file")
 
 
-def _from_file(path: Path) -> Secret:
+def _from_file(path: File) -> Secret:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -70,6 +73,8 @@ def _from_terminal(user: str, limit_s: float) -> Secret:
             [f"the password of {show(user)} is to be typed, and there is no terminal"],
             "for the service, let it come from password_command or password_file",
         )
+    import getpass
+
     before = signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
@@ -98,6 +103,8 @@ def _give_up(number: int, frame: FrameType | None) -> None:
 
 
 def _from_command(command: Sequence[str], limit_s: float) -> Secret:
+    import subprocess
+
     try:
         process = subprocess.Popen(
             command,

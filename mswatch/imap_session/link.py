@@ -4,35 +4,38 @@
 possible for the timeout.  It reads while it writes, so that a server that answers before it has read
 everything cannot block us for ever.  While one link waits, what comes on those ``beside`` it is taken
 in, up to a limit, so that none of them has to stop for another one.
+
+A link can be begun by one and gone on with by another (``glance``): all that was said is on ``record``, and
+``replay`` has it said again to who comes second, without a byte on the way.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import select
-import signal
 import socket
-import ssl
-import subprocess
-import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import IO
 
-from mswatch.errors import ConfigError, TemporaryError, UnavailableError
-from mswatch.imap_session.pins import fingerprints, normal
+from mswatch.errors import TemporaryError
 from mswatch.imap_session.resolving import addresses
 from mswatch.imap_session.settings import PORTS, Server
-from mswatch.names import show
+from mswatch.showing import show
 
 READ_AT_ONCE = 256 << 10
 EARLY_BYTES = 4 << 20  # taken in while another link waits
 LEAST_FOR_AN_ADDRESS_S = 2.0
-TUNNEL_ENDS_WITHIN_S = 3.0
-COMPLAINT_BYTES = 1000
+RECORD_BYTES = 4 << 20  # more is not kept
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
+
+
+class Turn:
+    """What was sent to a server, and what came until more was sent."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.received = bytearray()
 
 
 class Link:
@@ -44,6 +47,10 @@ class Link:
         self.is_local = connection.family not in (socket.AF_INET, socket.AF_INET6) or _is_loopback(connection)
         self._socket = connection
         self._socket.setblocking(False)
+        self._not_yet: tuple[type[OSError], ...] = (BlockingIOError,)
+        self._over: tuple[type[OSError], ...] = (ConnectionResetError,)
+        self.record: list[Turn] | None = None  # what is said, while somebody wants to know
+        self._replayed: deque[Turn] = deque()  # what was said, and is to be said again
         self.beside: Sequence[Link] = ()
         self._early: deque[bytes] = deque()  # what came while another one waited
         self._early_bytes = 0
@@ -51,19 +58,13 @@ class Link:
 
     def start_tls(self) -> None:
         """Put TLS around what follows, and check who is there."""
-        context = _context(self.server)
-        name = self.server.host
-        try:
-            wrapped = context.wrap_socket(self._socket, server_hostname=name, do_handshake_on_connect=False)
-            self._socket = wrapped
-            self._shake_hands(wrapped)
-        except ssl.SSLCertVerificationError as error:
-            raise self._untrusted(error.verify_message) from None
-        except (OSError, ValueError) as error:
-            raise TemporaryError(
-                f"no TLS with {self.server.place}: {_words(error)}", "is TLS spoken on this port?"
-            ) from None
-        self._check_pins(wrapped)
+        if self._replayed:
+            return  # it stands, or more could not have been said
+        from mswatch.imap_session import tls  # 6 ms, which nobody needs behind a tunnel
+
+        wrapped = tls.wrap(self._socket, self.server)
+        self._socket, self._not_yet, self._over = wrapped, tls.NOT_YET, tls.OVER
+        tls.shake_hands(wrapped, self.server, self._wait)
 
     def step(self, data: memoryview, timeout_s: float | None = None) -> tuple[int, bytes | None]:
         """Send some of the data or receive some: return how much was sent and what came.
@@ -84,7 +85,7 @@ class Link:
                 self._wait(bool(data), end)
         except OSError as error:  # TLS errors are among them
             raise TemporaryError(
-                f"the connection to {self.server.place} broke: {_words(error)}", "it is tried again"
+                f"the connection to {self.server.place} broke: {words(error)}", "it is tried again"
             ) from None
 
     def push(self, data: memoryview) -> int:
@@ -93,6 +94,12 @@ class Link:
             return self._send(data)
         except OSError:
             return 0
+
+    def replay(self) -> None:
+        """Have all that is on record said again, to somebody else who says the same."""
+        self._replayed = deque(self.record or ())
+        self.record = []
+        self._hear_replayed()
 
     def close(self) -> None:
         """End the connection without a word."""
@@ -104,11 +111,15 @@ class Link:
         return ""
 
     def _receive(self) -> bytes | None:
+        data: bytes | None
         if self._early:
             data = self._early.popleft()
             self._early_bytes -= len(data)
-            return data
-        return self._receive_now()
+        else:
+            data = None if self._replayed else self._receive_now()
+        if data and self.record is not None:
+            self._note(data, is_sent=False)
+        return data
 
     def _take_in(self) -> None:
         """Receive something while another link waits."""
@@ -129,28 +140,51 @@ class Link:
     def _receive_now(self) -> bytes | None:
         try:
             return self._socket.recv(READ_AT_ONCE)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except self._not_yet:
             return None
-        except (ssl.SSLEOFError, ConnectionResetError):
+        except self._over:
             return b""
 
     def _send(self, data: memoryview) -> int:
         try:
-            return self._socket.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = self._send_again(data) if self._replayed else self._socket.send(data)
+        except self._not_yet:
             return 0
+        if self.record is not None:
+            self._note(data[:sent], is_sent=True)
+        return sent
 
-    def _shake_hands(self, wrapped: ssl.SSLSocket) -> None:
-        end = time.monotonic() + self.server.timeout_s
-        while True:
-            try:
-                return wrapped.do_handshake()
-            except ssl.SSLWantReadError:
-                self._wait(False, end)
-            except ssl.SSLWantWriteError:
-                self._wait(True, end)
+    def _send_again(self, data: memoryview) -> int:
+        """Take what was sent already, and let its answer be heard."""
+        expected = self._replayed[0].sent
+        sent = min(len(data), len(expected))
+        if data[:sent] != expected[:sent]:
+            raise _other_words(self.server)
+        del expected[:sent]
+        self._hear_replayed()
+        return sent
+
+    def _hear_replayed(self) -> None:
+        while self._replayed and not self._replayed[0].sent:
+            received = bytes(self._replayed.popleft().received)
+            if received:
+                self._early.append(received)
+                self._early_bytes += len(received)
+
+    def _note(self, data: bytes | memoryview, *, is_sent: bool) -> None:
+        record = self.record
+        if record is None:
+            return
+        if not record or (is_sent and record[-1].received):
+            record.append(Turn())
+        turn = record[-1]
+        (turn.sent if is_sent else turn.received).extend(data)
+        if sum(len(turn.sent) + len(turn.received) for turn in record) > RECORD_BYTES:
+            self.record = None
 
     def _wait(self, to_write: bool, end: float) -> None:
+        if self._replayed:
+            raise _other_words(self.server)
         while True:
             poll = select.poll()
             poll.register(self._socket, select.POLLIN | (select.POLLOUT if to_write else 0))
@@ -169,64 +203,12 @@ class Link:
             if self._socket.fileno() in ready:
                 return
 
-    def _check_pins(self, wrapped: ssl.SSLSocket) -> None:
-        if not self.server.pins:
-            return
-        certificate = wrapped.getpeercert(binary_form=True) or b""
-        if not set(fingerprints(certificate)) & {normal(pin) for pin in self.server.pins}:
-            raise self._untrusted("it is none of those that are pinned")
-
-    def _untrusted(self, why: str) -> UnavailableError:
-        return UnavailableError(
-            f"the certificate of {self.server.place} is not to be trusted: {show(why)}",
-            "if this is the right server, pin its certificate (`openssl s_client` shows it); else somebody "
-            "is in between",
-        )
-
-
-class Tunnel(Link):
-    """A command that speaks IMAP, such as ssh to the mail server; it ends with the link."""
-
-    def __init__(self, server: Server) -> None:
-        began = time.monotonic()
-        ours, theirs = socket.socketpair()
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the link
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    server.tunnel,
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=self._complaints,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise ConfigError(
-                    [f"the tunnel {show(server.tunnel[0])} cannot be started: {error.strerror}"]
-                ) from None
-        super().__init__(server, ours, time.monotonic() - began)
-
-    def close(self) -> None:
-        """Let the command see the end of its input; end it when it does not go by itself."""
-        super().close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(TUNNEL_ENDS_WITHIN_S)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: the command and what it left
-        self._process.wait()
-        self._complaints.close()
-
-    def complaint(self) -> str:
-        """Return the end of what the command wrote on its stderr."""
-        size = self._complaints.seek(0, os.SEEK_END)
-        self._complaints.seek(max(0, size - COMPLAINT_BYTES))
-        return show(self._complaints.read().decode("utf-8", "surrogateescape").strip())
-
 
 def connect(server: Server) -> Link:
     """Open the way to a server; with ``security = "tls"`` TLS stands when this returns."""
     if server.tunnel:
+        from mswatch.imap_session.tunnel import Tunnel
+
         return Tunnel(server)
     began = time.monotonic()
     link = Link(server, _connected(server), time.monotonic() - began)
@@ -250,7 +232,7 @@ def _connected(server: Server) -> socket.socket:
             connection.connect(address)
         except OSError as error:
             connection.close()
-            failures.append(_words(error))
+            failures.append(words(error))
             continue
         _prepare(connection, server)
         return connection
@@ -270,18 +252,8 @@ def _prepare(connection: socket.socket, server: Server) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(server.timeout_s * 2000))
 
 
-def _context(server: Server) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=server.authorities)
-        if server.client_certificate is not None:
-            context.load_cert_chain(server.client_certificate)
-    except OSError as error:
-        raise ConfigError([f"certificates cannot be read: {_words(error)}"]) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if server.pins or not server.is_checked:  # pins by _check_pins, before anything is sent
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _other_words(server: Server) -> TemporaryError:
+    return TemporaryError(f"{server.place} was asked something else before", "it is tried again")
 
 
 def _is_loopback(connection: socket.socket) -> bool:
@@ -289,5 +261,6 @@ def _is_loopback(connection: socket.socket) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Return what an error says, in one line."""
     return show(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -26,13 +26,12 @@ from mswatch.imap.sasl import (
     Mechanism,
     OAuthBearer,
     Plain,
-    ScramSha1,
-    ScramSha256,
     XOAuth2,
 )
 from mswatch.imap.sasl import Login as LoginMechanism
 from mswatch.imap.secret import Secret
 from mswatch.imap_session.credentials import obtain
+from mswatch.imap_session.glance import Glimpse
 from mswatch.imap_session.link import Link, connect
 from mswatch.imap_session.session import RefusedError, Session
 from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN, LOGIN_COMMAND, Login, Server
@@ -47,15 +46,29 @@ _WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {
 }
 
 
-def log_in(server: Server, login: Login, remembered: frozenset[str] | None = None) -> Session:
-    """Connect and log in; ``remembered`` is what the server could the last time.
+def log_in(
+    server: Server,
+    login: Login,
+    remembered: frozenset[str] | None = None,
+    glimpse: Glimpse | None = None,
+) -> Session:
+    """Connect and log in, or go on with a connection that was looked at; what is said is put on record.
+
+    ``remembered`` is what the server could the last time.
 
     Raises:
         TemporaryError: no connection, or it broke, or the password command failed.
         RefusedError: the server does not want us; ``refusal`` says why.
         ConfigError, UnavailableError: something has to be changed first.
     """
-    link = connect(server)
+    if glimpse is None:
+        link = connect(server)
+        link.record = []
+    else:
+        link = glimpse.link
+        link.replay()
+        if glimpse.secret is not None:
+            login = login._replace(command=(), file=None, asks=False, given=glimpse.secret)
     try:
         return _session(link, login, remembered)
     except BaseException as error:
@@ -162,6 +175,8 @@ def _mechanism(name: str, login: Login) -> Mechanism:
         return External(login.user)
     secret = obtain(login)
     if name in ("SCRAM-SHA-1", "SCRAM-SHA-256"):
+        from mswatch.imap.scram import ScramSha1, ScramSha256
+
         nonce = base64.b64encode(os.urandom(_NONCE_BYTES)).decode()
         return (ScramSha1 if name == "SCRAM-SHA-1" else ScramSha256)(login.user, secret, nonce)
     return _WITH_SECRET[name](login.user, secret)

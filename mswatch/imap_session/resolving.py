@@ -8,16 +8,16 @@ in it.  The child does nothing but ask and write what it was told.
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from mswatch.errors import TemporaryError
-from mswatch.names import show
+from mswatch.showing import show
 
 # Family, kind, protocol and address, as a socket takes them.
 Address = tuple[int, int, int, Any]
@@ -33,10 +33,12 @@ def addresses(host: str, port: int, limit_s: float) -> list[Address]:
     """
     with suppress(OSError, UnicodeError):
         return _ask(host, port, socket.AI_NUMERICHOST)
+    import pickle  # of no use for an address in digits
+
     readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _answer(host, port, writable)
+        _answer(host, port, writable, pickle.dumps)
     os.close(writable)
     try:
         data = _read(readable, time.monotonic() + limit_s)
@@ -58,7 +60,7 @@ def _ask(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(int(family), int(kind), protocol, address) for family, kind, protocol, _, address in found]
 
 
-def _answer(host: str, port: int, writable: int) -> NoReturn:
+def _answer(host: str, port: int, writable: int, written: Callable[[object], bytes]) -> NoReturn:
     """Be the child: write the addresses, or why there are none, and end without any clearing up."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -68,7 +70,7 @@ def _answer(host: str, port: int, writable: int) -> NoReturn:
         except (OSError, UnicodeError) as error:
             answer = getattr(error, "strerror", None) or str(error)
         with open(writable, "wb") as stream:
-            stream.write(pickle.dumps(answer))
+            stream.write(written(answer))
     finally:
         os._exit(0)
 

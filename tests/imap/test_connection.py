@@ -15,7 +15,8 @@ from mswatch.imap.connection import Connection, Done, Idling, State
 from mswatch.imap.errors import EndedError, MisuseError, ProtocolError
 from mswatch.imap.framing import BodyChunk
 from mswatch.imap.responses import Capabilities, Exists, Fetch, Listed, Status
-from mswatch.imap.sasl import Login, OAuthBearer, Plain, ScramSha1, XOAuth2
+from mswatch.imap.sasl import Login, OAuthBearer, Plain, XOAuth2
+from mswatch.imap.scram import ScramSha1
 from mswatch.imap.secret import Secret
 from tests.imap.feeding import connected, events
 

@@ -7,7 +7,8 @@ import base64
 import pytest
 
 from mswatch.imap.errors import ProtocolError
-from mswatch.imap.sasl import External, Login, OAuthBearer, Plain, Scram, ScramSha1, ScramSha256, XOAuth2
+from mswatch.imap.sasl import External, Login, OAuthBearer, Plain, XOAuth2
+from mswatch.imap.scram import Scram, ScramSha1, ScramSha256
 from mswatch.imap.secret import Secret
 
 # RFC 5802, 5 and RFC 7677, 3.

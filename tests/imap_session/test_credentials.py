@@ -7,7 +7,6 @@ import os
 import pty
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def test_command_that_leaves_something_behind() -> None:
 
 def test_command_that_hangs(tmp_path: Path) -> None:
     """A command that takes too long is ended with what it started."""
-    login = replace(shell(f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'; true"), limit_s=3.0)
+    login = shell(f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'; true")._replace(limit_s=3.0)
     with pytest.raises(TemporaryError, match="did not end within"):
         obtain(login)
     pid = int((tmp_path / "pid").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def by_starttls(dovecot: Dovecot) -> Server:
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_mechanisms(tls_dovecot: Dovecot, login: Login, mechanism: str) -> None:
     """Each mechanism logs in, by TLS, STARTTLS and in clear, in as few round trips as it has steps."""
-    login = replace(login, mechanisms=(mechanism,))
+    login = login._replace(mechanisms=(mechanism,))
     plain = Server("127.0.0.1", tls_dovecot.port, "plain")
     for server, more in ((by_tls(tls_dovecot), 0), (plain, 0), (by_starttls(tls_dovecot), 2)):
         with log_in(server, login) as session:
@@ -58,7 +57,7 @@ def test_strongest_first(tls_dovecot: Dovecot, login: Login) -> None:
 
 def test_remembered_server(tls_dovecot: Dovecot, login: Login) -> None:
     """With what is remembered of a server, greeting and login are one round trip."""
-    login = replace(login, mechanisms=("PLAIN",))
+    login = login._replace(mechanisms=("PLAIN",))
     with log_in(by_tls(tls_dovecot), login, frozenset({"SASL-IR", "AUTH=PLAIN"})) as session:
         assert session.turns == 1
         assert session.can("QRESYNC")
@@ -73,7 +72,7 @@ def test_client_certificate(tls_dovecot: Dovecot, user: str, tmp_path: Path) -> 
     sign(files, certificate, key, user)
     both = tmp_path / "both.pem"
     both.write_text(certificate.read_text() + key.read_text())
-    with log_in(replace(by_tls(tls_dovecot), client_certificate=both), Login(user)) as session:
+    with log_in(by_tls(tls_dovecot)._replace(client_certificate=both), Login(user)) as session:
         assert session.turns == 2
     tls_dovecot.logged(f"user=<{user}>, method=EXTERNAL")
 
@@ -114,7 +113,7 @@ def test_unknown_authority(tls_dovecot: Dovecot, login: Login) -> None:
     for server in (by_tls(tls_dovecot), by_starttls(tls_dovecot)):
         before = len(tls_dovecot.log())
         with pytest.raises(UnavailableError, match="not to be trusted"):
-            log_in(replace(server, authorities=None), login)
+            log_in(server._replace(authorities=None), login)
         assert "no auth attempts" in tls_dovecot.logged("unknown ca", before)
     assert f"user=<{login.user}>" not in tls_dovecot.log()
 
@@ -122,15 +121,15 @@ def test_unknown_authority(tls_dovecot: Dovecot, login: Login) -> None:
 def test_certificate_of_another_host(tls_dovecot: Dovecot, login: Login) -> None:
     """A certificate that is in order, but another host's, is refused."""
     with pytest.raises(UnavailableError, match="not to be trusted"):
-        log_in(replace(by_tls(tls_dovecot), host="127.1"), login)
-    with log_in(replace(by_tls(tls_dovecot), host="localhost"), login):
+        log_in(by_tls(tls_dovecot)._replace(host="127.1"), login)
+    with log_in(by_tls(tls_dovecot)._replace(host="localhost"), login):
         pass
 
 
 def test_no_tls_there(tls_dovecot: Dovecot, login: Login) -> None:
     """TLS on a port where plain IMAP is spoken is told as that."""
     with pytest.raises(TemporaryError, match="no TLS"):
-        log_in(replace(by_tls(tls_dovecot), port=tls_dovecot.port), login)
+        log_in(by_tls(tls_dovecot)._replace(port=tls_dovecot.port), login)
 
 
 def test_plain_port_without_tls(dovecot: Dovecot, login: Login) -> None:
@@ -143,7 +142,7 @@ def test_plain_port_without_tls(dovecot: Dovecot, login: Login) -> None:
 def test_no_way_to_log_in(tls_dovecot: Dovecot, login: Login) -> None:
     """A server without any mechanism for what we have says which ones it has."""
     with pytest.raises(UnavailableError, match="PLAIN"):
-        log_in(by_tls(tls_dovecot), replace(login, is_token=True))
+        log_in(by_tls(tls_dovecot), login._replace(is_token=True))
 
 
 def test_nobody_there(login: Login, tls_dovecot: Dovecot) -> None:
@@ -153,4 +152,4 @@ def test_nobody_there(login: Login, tls_dovecot: Dovecot) -> None:
     with pytest.raises(TemporaryError, match="no address"):
         log_in(Server("no.such.host.invalid"), login)
     with pytest.raises(ConfigError, match="certificates"):
-        log_in(replace(by_tls(tls_dovecot), authorities=Path("/nonexistent")), login)
+        log_in(by_tls(tls_dovecot)._replace(authorities=Path("/nonexistent")), login)

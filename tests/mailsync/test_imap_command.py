@@ -7,31 +7,23 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mswatch.errors import EXIT_CONFIG, EXIT_TEMPORARY, EXIT_UNAVAILABLE
-from tests.imap_session.conftest import SETTINGS, password_file
+from tests.imap_session.conftest import password_file
 from tests.mailsync.test_command import Home
 from tests.mailsync.worlds import body
 from tests.servers.certificates import Certificates, sign
-from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount, running_dovecot
+from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount
 from tests.servers.maildir import deliver, messages
 from tests.servers.waiting import DEADLINE_S
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 SAY = json.dumps(["echo", PASSWORD])
-
-
-@pytest.fixture(scope="module")
-def tls_dovecot() -> Iterator[Dovecot]:
-    """A Dovecot with TLS."""
-    with running_dovecot(with_tls=True, more=SETTINGS) as server:
-        yield server
 
 
 class Account(Home):

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from mswatch.errors import TemporaryError
-from mswatch.imap_session.link import EARLY_BYTES, Link, Tunnel
+from mswatch.imap_session.link import EARLY_BYTES, Link
 from mswatch.imap_session.login import log_in
 from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
+from mswatch.imap_session.tunnel import Tunnel
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.options import Options
 from mswatch.mailsync.stores.contract import Store

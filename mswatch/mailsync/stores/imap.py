@@ -24,6 +24,7 @@ from mswatch.imap import commands
 from mswatch.imap.connection import Done, Event
 from mswatch.imap.quirks import Refusal
 from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
+from mswatch.imap_session.glance import Said, remembered
 from mswatch.imap_session.session import Session
 from mswatch.mailsync.stores.contract import (
     Expected,
@@ -74,6 +75,7 @@ class ImapStore(Store):
         self._names = self._named("/", "utf-7", "", ())
         self._meeting: _Meeting | None = None  # while we are getting acquainted
         self._recalled: tuple[str, Encoding, str, tuple[str, ...]] | None = None
+        self.said: list[Said] | None = None  # up to the whole list, if a glance can say it again
 
     @property
     def form(self) -> NameForm:
@@ -105,6 +107,7 @@ class ImapStore(Store):
 
     def _log_in_again(self) -> Session:
         session = self._log_in()
+        session.link.record = None
         _enable(session)
         list(session.events())
         return session
@@ -174,6 +177,7 @@ class ImapStore(Store):
         found = self._list(patterns, items, notes)
         if self._names != names:  # the server has changed since we were told
             return self.mailboxes(only)
+        self._keep_said(found, only)
         if only is None:
             self.notes[:] = notes
             if self._asks_uses and all(seen.uses is None for seen in found.values()):
@@ -182,6 +186,14 @@ class ImapStore(Store):
                     " stands"
                 )
         return {name: seen for name, seen in found.items() if only is None or name in only}
+
+    def _keep_said(self, found: Mapping[str, Seen], only: Collection[str] | None) -> None:
+        """Keep what was said, if the next run says the same and the answers tell of every change."""
+        link = self._account.session.link
+        is_usual = self._recalled is not None and _read_remark(self.remark()) == self._recalled
+        tells_all = only is None and all(seen.mark is not None for seen in found.values())
+        self.said = remembered(link.record) if is_usual and tells_all else None
+        link.record = None
 
     def _is_possible(self, name: str) -> bool:
         try:
