@@ -133,17 +133,12 @@ class Connection:
     of them the connection is of no use any more.
     """
 
-    def __init__(self, *, is_eager: bool = False, framer: Framer | None = None) -> None:
-        """Begin; when eager, commands may be sent before the greeting has come: no RFC says so, servers do.
-
-        Only sensible where nobody could read along or pretend to be the server: over TLS or a tunnel.
-        """
+    def __init__(self, framer: Framer | None = None) -> None:
         self.state = State.GREETING
         self.capabilities: frozenset[str] | None = None  # None: not known
         self.enabled: frozenset[str] = frozenset()
         self.greeting: Status | None = None
         self.is_compressed = False
-        self._is_eager = is_eager
         self._framer = framer or Framer()
         self._commands: dict[str, Command] = {}  # under way, by tag
         self._count = 0
@@ -245,9 +240,9 @@ class Connection:
             raise MisuseError(f"{command.name} on a closed connection")
         if self._alone is not None:
             raise MisuseError(f"{command.name} while {self._alone.name} is under way")
-        if self.state is State.GREETING and not self._is_eager:
+        if self.state is State.GREETING:
             raise MisuseError(f"{command.name} before the greeting")
-        if command.name in ("STARTTLS", "COMPRESS") and (self._commands or self.state is State.GREETING):
+        if command.name in ("STARTTLS", "COMPRESS") and self._commands:
             raise MisuseError(f"{command.name} while other commands are under way")
 
     def _put(self, tag: str, data: bytes) -> None:

@@ -1,9 +1,7 @@
 """From nothing to a session that is logged in.
 
 The steps: the way to the server, its greeting, STARTTLS if it is asked for, the login.  What the server can
-is asked for only where it did not tell by itself.  With what is remembered of the server from the last time
-the login is sent before the greeting has come, which saves a round trip; only over TLS or a tunnel, where
-nobody else is listening.
+is asked for only where it did not tell by itself.
 
 Mechanisms are tried by strength, one only: a wrong password that was refused once is not sent in three other
 ways.
@@ -46,15 +44,8 @@ _WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {
 }
 
 
-def log_in(
-    server: Server,
-    login: Login,
-    remembered: frozenset[str] | None = None,
-    glimpse: Glimpse | None = None,
-) -> Session:
+def log_in(server: Server, login: Login, glimpse: Glimpse | None = None) -> Session:
     """Connect and log in, or go on with a connection that was looked at; what is said is put on record.
-
-    ``remembered`` is what the server could the last time.
 
     Raises:
         TemporaryError: no connection, or it broke, or the password command failed.
@@ -70,7 +61,7 @@ def log_in(
         if glimpse.secret is not None:
             login = login._replace(command=(), file=None, asks=False, given=glimpse.secret)
     try:
-        return _session(link, login, remembered)
+        return _session(link, login)
     except BaseException as error:
         _explain(error, link)
         link.close()
@@ -83,36 +74,19 @@ def _explain(error: BaseException, link: Link) -> None:
         error.args = (f"{error.args[0]}; the tunnel says: {complaint}", *error.args[1:])
 
 
-def _session(link: Link, login: Login, remembered: frozenset[str] | None) -> Session:
+def _session(link: Link, login: Login) -> Session:
     server = link.server
-    is_private = bool(server.tunnel) or server.security == "tls"
-    eager = _eager_login(login, remembered) if is_private else None
-    session = Session(link, Connection(is_eager=eager is not None))
-    if eager is not None:
-        session.connection.capabilities = remembered
-        session.send(eager)
-        session.connection.capabilities = None
+    session = Session(link, Connection())
     _greeting(session)
     if server.security == "starttls" and not server.tunnel:
         _start_tls(session)
-    if eager is not None:
-        _finish_login(session, eager)
-    elif session.connection.state is State.NOT_AUTHENTICATED:
+    if session.connection.state is State.NOT_AUTHENTICATED:
         _learn_capabilities(session)
         command = _login_command(session, login)
         session.send(command)
         _finish_login(session, command)
     _learn_capabilities(session)
     return session
-
-
-def _eager_login(login: Login, remembered: frozenset[str] | None) -> Command | None:
-    """Return the login that can be sent at once; only PLAIN is one line and needs no challenge."""
-    if remembered is None or not {"SASL-IR", "AUTH=PLAIN"} <= remembered or login.is_token:
-        return None
-    if _best(login, remembered) != "PLAIN":
-        return None
-    return commands.authenticate(Plain(login.user, obtain(login)))
 
 
 def _greeting(session: Session) -> None:

@@ -50,9 +50,16 @@ STREAMS = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=20)).map(b"".
 
 def outcome(pieces: Sequence[bytes]) -> list[str]:
     """Return what comes of these pieces, chunks joined, the error last."""
-    connection = Connection(is_eager=True, framer=Framer(line_limit=1 << 16, stream_from=4))
-    connection.send(commands.login("alice", Secret("secret")))
-    connection.send(commands.list_mailboxes())
+    greeted = Connection(Framer(line_limit=1 << 16, stream_from=4))
+    greeted.receive_data(b"* OK hi\r\n")
+    greeted.next_event()
+    greeted.send(commands.login("alice", Secret("secret")))
+    greeted.send(commands.list_mailboxes())
+    return [*heard(Connection(Framer(line_limit=1 << 16, stream_from=4)), pieces), *heard(greeted, pieces)]
+
+
+def heard(connection: Connection, pieces: Sequence[bytes]) -> list[str]:
+    """Return what comes of these pieces on a connection."""
     found: list[str] = []
     body = b""
     try:

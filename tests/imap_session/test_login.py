@@ -55,15 +55,6 @@ def test_strongest_first(tls_dovecot: Dovecot, login: Login) -> None:
     tls_dovecot.logged(f"user=<{login.user}>, method=SCRAM-SHA-256")
 
 
-def test_remembered_server(tls_dovecot: Dovecot, login: Login) -> None:
-    """With what is remembered of a server, greeting and login are one round trip."""
-    login = login._replace(mechanisms=("PLAIN",))
-    with log_in(by_tls(tls_dovecot), login, frozenset({"SASL-IR", "AUTH=PLAIN"})) as session:
-        assert session.turns == 1
-        assert session.can("QRESYNC")
-        session.request(commands.noop())
-
-
 def test_client_certificate(tls_dovecot: Dovecot, user: str, tmp_path: Path) -> None:
     """EXTERNAL: the certificate of the TLS connection says who we are."""
     assert tls_dovecot.authority is not None
