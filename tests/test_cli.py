@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.servers.maildir import make_maildir
+from tests.servers.waiting import DEADLINE_S
 from tests.service.harness import environment, mswatch, script
 
 
 def call(base: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Call mswatch with a home of the test's own."""
     return subprocess.run(
-        mswatch(*words), env=environment(base), capture_output=True, text=True, timeout=60, check=False
+        mswatch(*words), env=environment(base), capture_output=True, text=True, timeout=DEADLINE_S
     )
 
 

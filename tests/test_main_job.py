@@ -99,7 +99,7 @@ def check_main_job(base: Path, text: str, near: MaildirStore, far: MaildirStore)
     with in_step(base, text) as service:
 
         def settled() -> None:
-            wait_until(lambda: equal(near, far) and _at_rest(service), "both sides are equal", 40)
+            wait_until(lambda: equal(near, far) and _at_rest(service), "both sides are equal")
 
         expected = live((near, far), 3, 7, settled)
 

@@ -17,7 +17,7 @@ from tests.hosts.machine import Machine
 from tests.hosts.roots import SUITES, base_root
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-INSTALL_LIMIT_S = 120.0
+INSTALL_LIMIT_S = 300.0
 
 collect_ignore_glob = [] if os.geteuid() == 0 else ["test_*.py"]
 

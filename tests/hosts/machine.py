@@ -26,7 +26,7 @@ from tests.hosts.cgroups import ControlGroup
 from tests.hosts.roots import UID, USER
 from tests.servers.waiting import DEADLINE_S, TooLateError, read_line
 
-BOOT_LIMIT_S = 60.0
+BOOT_LIMIT_S = 180.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8", "TERM": "dumb"}
 # As a person's shell after a login; su does not tell the bus of the user's manager by itself.
@@ -130,7 +130,6 @@ class Machine:
         self._network = network
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
-        self.boot_s = 0.0  # how long the last boot took, up to the user's manager
         for part in ("upper", "work", "root"):
             (directory / part).mkdir(parents=True)
 
@@ -152,7 +151,6 @@ class Machine:
 
     def boot(self) -> None:
         """Start it, and return when the user's manager is up."""
-        began = time.monotonic()
         self._group = ControlGroup()
         with _notify_socket() as (told, address):
             with (self._directory / "console").open("ab") as console:
@@ -164,9 +162,8 @@ class Machine:
                     env={**ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "NOTIFY_SOCKET": address},
                     start_new_session=True,
                 )
-            self._wait_until_up(told, began + BOOT_LIMIT_S)
+            self._wait_until_up(told, time.monotonic() + BOOT_LIMIT_S)
         self.run("root", "systemctl", "start", f"user@{UID}.service")  # waits for the start under way
-        self.boot_s = time.monotonic() - began
 
     def _command(self) -> list[str]:
         network = (

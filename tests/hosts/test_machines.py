@@ -14,7 +14,7 @@ from tests.hosts.cgroups import own_groups
 from tests.hosts.conftest import CHECKOUT
 from tests.hosts.machine import Machine, Network
 from tests.hosts.roots import SUITES, USER, base_root
-from tests.servers.waiting import read_line, wait_until
+from tests.servers.waiting import DEADLINE_S, read_line, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -29,8 +29,7 @@ with Machine(Path(sys.argv[1]), Path(sys.argv[2])) as machine:
 
 
 def test_boots(machine: Machine, suite: str) -> None:
-    """A machine is up within seconds, with the systemd of its suite and nothing failed."""
-    assert machine.boot_s < 15
+    """A machine comes up with the systemd of its suite and nothing failed."""
     assert machine.run("root", "systemctl", "--version").startswith(f"systemd {SUITES[suite]} ")
     assert machine.run("root", "systemctl", "--failed", "--no-legend") == ""
 
@@ -71,7 +70,8 @@ def test_two_on_a_cable(suite: str, tmp_path: Path) -> None:
             Machine(root, tmp_path / "a", "desk", first) as desk,
             Machine(root, tmp_path / "b", "server", second),
         ):
-            connect = f"import socket; socket.create_connection(('{cable.addresses[1]}', 25), 1)"
+            place = (cable.addresses[1], 25)
+            connect = f"import socket; socket.create_connection({place}, {DEADLINE_S / 2})"
             refused = desk.result(USER, "python3", "-c", connect)
             assert "ConnectionRefusedError" in refused.stderr  # there is somebody who refuses
             cable.cut()
@@ -83,8 +83,13 @@ def test_two_on_a_cable(suite: str, tmp_path: Path) -> None:
 
 def test_nothing_is_left(suite: str, tmp_path: Path) -> None:
     """A machine that ended has left no control group and no file."""
-    before = [sorted(path.iterdir()) for path in own_groups()]
+    before = groups_of_this_test()
     with Machine(base_root(suite), tmp_path / "machine"):
-        assert [sorted(path.iterdir()) for path in own_groups()] != before
-    assert [sorted(path.iterdir()) for path in own_groups()] == before
+        assert groups_of_this_test() != before
+    assert groups_of_this_test() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def groups_of_this_test() -> list[Path]:
+    """Return the control groups of all machines of this process."""
+    return sorted(found for path in own_groups() for found in path.glob(f"mswatch-test-{os.getpid()}-*"))

@@ -11,10 +11,10 @@ import pytest
 
 from mswatch import messages
 from tests.hosts import mail
-from tests.hosts.conftest import CHECKOUT, install
+from tests.hosts.conftest import CHECKOUT, INSTALL_LIMIT_S, install
 from tests.hosts.machine import Machine
 from tests.hosts.roots import USER
-from tests.servers.waiting import read_line
+from tests.servers.waiting import read_line, read_until, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -96,8 +96,7 @@ def test_main_job(clean_machine: Machine, tmp_path: Path) -> None:
     checked = clean_machine.result(USER, "mswatch", "check", "work")
     assert (checked.stderr, checked.returncode) == ("", 0), checked.stdout
     with clean_machine.running(USER, "mswatch", "run", "work") as service:
-        while b"Sync completed" not in read_line(service.stdout):
-            pass
+        read_until(service.stdout, b"Sync completed")
         assert mail.arrives(clean_machine, mail.NEAR, mail.FAR)
         assert mail.arrives(clean_machine, mail.FAR, mail.NEAR)
         service.kill()
@@ -109,8 +108,7 @@ def test_old_configuration(clean_machine: Machine, tmp_path: Path) -> None:
     mail.set_up(clean_machine, tmp_path)
     clean_machine.write(str(mail.HOME / ".mswatchrc"), mail.OLD_CONFIGURATION)
     with clean_machine.running(USER, "mswatch") as service:
-        while b"Sync completed" not in read_line(service.stdout):
-            pass
+        read_until(service.stdout, b"Sync completed")
         assert mail.arrives(clean_machine, mail.FAR, mail.NEAR)
         service.kill()
         assert service.wait() == 0
@@ -138,10 +136,11 @@ def test_upgrade_and_removal(new_machine: Machine, packages: list[Path], tmp_pat
     mail.set_up(new_machine, tmp_path)
     new_machine.systemctl_user("enable", "--now", "mswatch@work.service")
     pid = main_pid(new_machine)
-    new_machine.run("root", "apt-get", "install", "--reinstall", "--yes", *inside(packages), deadline_s=120.0)
-    assert main_pid(new_machine) not in (pid, 0)
-    new_machine.run("root", "apt-get", "purge", "--yes", "mswatch", "watch-maildirs", deadline_s=120.0)
-    assert new_machine.result("root", "pgrep", "-a", "-f", "mswatch|watch_maildirs|mbsync").stdout == ""
+    apt_get(new_machine, "install", "--reinstall", *inside(packages))
+    wait_until(lambda: main_pid(new_machine) not in (pid, 0), "the new one is started")
+    apt_get(new_machine, "purge", "mswatch", "watch-maildirs")
+    ours = ("pgrep", "-a", "-f", "mswatch|watch_maildirs|mbsync")
+    wait_until(lambda: new_machine.result("root", *ours).stdout == "", "all of ours has ended")
     found = (
         "find",
         "/usr",
@@ -155,6 +154,11 @@ def test_upgrade_and_removal(new_machine: Machine, packages: list[Path], tmp_pat
     )
     assert new_machine.run("root", *found) == ""
     assert new_machine.run(USER, "cat", ".config/mswatch/work.toml") == mail.ACCOUNT
+
+
+def apt_get(machine: Machine, *words: str) -> None:
+    """Have apt-get do something."""
+    machine.run("root", "apt-get", "--yes", *words, deadline_s=INSTALL_LIMIT_S)
 
 
 def old_package(directory: Path) -> Path:

@@ -66,7 +66,9 @@ SYNCER = f"""#!/bin/sh
 if test -p {HOME}/gate; then cat {HOME}/gate; fi
 exec mbsync work
 """
-QUICK = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\nRestartSec=200ms\n"
+QUICK = "[Service]\nTimeoutAbortSec=1\nRestartSec=200ms\n"
+WATCHED = "[Service]\nWatchdogSec=3\n"  # for one that is frozen; a busy machine may take as long
+DROP_INS = f"{HOME}/.config/systemd/user/mswatch@.service.d"
 NUMBERS = itertools.count(1)
 
 
@@ -79,7 +81,7 @@ class Account:
         machine.write(f"{HOME}/.config/mswatch/work.toml", CONFIGURATION)
         machine.write(f"{HOME}/.mbsyncrc", MBSYNCRC)
         machine.write(f"{HOME}/syncer", SYNCER)
-        machine.write(f"{HOME}/.config/systemd/user/mswatch@.service.d/quick.conf", QUICK)
+        machine.write(f"{DROP_INS}/quick.conf", QUICK)
         machine.run(USER, "chmod", "+x", f"{HOME}/syncer")
         for store in ("near", "far"):
             for part in ("tmp", "cur", "new"):
@@ -142,12 +144,12 @@ class Account:
         command = ("journalctl", "--user", "-u", "mswatch", "--no-pager")
         wait_until(lambda: words in self.machine.run(USER, *command), f"the log says {words!r}")
 
-    def check_in_step(self, deadline_s: float = 40.0) -> None:
+    def check_in_step(self) -> None:
         """Demand that mail goes both ways, and that nothing but what belongs there is alive."""
         self.deliver("near")
         self.deliver("far")
-        wait_until(self.is_equal, f"all mail is on both sides: {self.delivered}", deadline_s)
-        wait_until(self._is_at_rest, "a service, two watchers, and no run", deadline_s)
+        wait_until(self.is_equal, f"all mail is on both sides: {self.delivered}")
+        wait_until(self._is_at_rest, "a service, two watchers, and no run")
 
     def _is_at_rest(self) -> bool:
         try:
@@ -201,6 +203,8 @@ def test_records_have_fields(account: Account) -> None:
 
 def test_a_frozen_service_is_restarted(account: Account) -> None:
     """A coordinator that does not turn its loop is ended by the watchdog, told of, and started again."""
+    account.machine.write(f"{DROP_INS}/watched.conf", WATCHED)
+    account.machine.systemctl_user("daemon-reload")
     account.start()
     frozen = account.pid()
     cursor = account.machine.cursor()
@@ -256,14 +260,10 @@ def test_killed_during_a_run(account: Account, names: tuple[str, ...]) -> None:
 
 
 def open_gate(gate: Path) -> None:
-    """Take the gate away, and let through who waits there."""
-    try:
-        fd = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:
-        fd = None  # nobody waits
+    """Take the gate away, and let through who waits there, or comes to it just now."""
+    fd = os.open(gate, os.O_RDWR)  # at once, whether there is somebody or not
     gate.unlink()
-    if fd is not None:
-        os.close(fd)
+    os.close(fd)
 
 
 @pytest.mark.parametrize("names", VICTIMS, ids="+".join)
@@ -297,9 +297,11 @@ def test_anything_at_random_with_mail_arriving(account: Account) -> None:
     while time.monotonic() < end:
         chance.choice(acts)()
         account.deliver(chance.choice(["near", "far"]))
+    manager = ("systemctl", "--user", "show", "--property=Version")
+    wait_until(lambda: machine.result(USER, *manager).returncode == 0, "the manager answers")  # if it was new
     account.start()
 
-    account.check_in_step(60)
+    account.check_in_step()
 
 
 def test_a_day_offline(account: Account) -> None:
@@ -310,7 +312,7 @@ def test_a_day_offline(account: Account) -> None:
     account.machine.write(f"{HOME}/.config/mswatch/work.toml", failing)
     cursor = account.machine.cursor()
     account.start()
-    wait_until(lambda: account.status()["stores"]["far"]["failures"] >= 8, "it is tried again and again", 60)
+    wait_until(lambda: account.status()["stores"]["far"]["failures"] >= 8, "it is tried again and again")
 
     records = account.machine.journal("-u", "mswatch", after=cursor)
     assert [r.get("CODE_FUNC") for r in records].count("WATCHER_LOST") == 1
@@ -358,7 +360,7 @@ def test_a_hook(account: Account) -> None:
         hook, f'#!/bin/sh\necho "told of <$MSWATCH_MAILBOXES>"\ntest ! -e {HOME}/hang || sleep 1000\n'
     )
     account.machine.run(USER, "chmod", "+x", hook)
-    text = CONFIGURATION.replace("[sync]", f'[hook]\ncommand = ["{hook}"]\nlimit = "1s"\n[sync]')
+    text = CONFIGURATION.replace("[sync]", f'[hook]\ncommand = ["{hook}"]\nlimit = "5s"\n[sync]')
     account.machine.write(f"{HOME}/.config/mswatch/work.toml", text)
     cursor = account.machine.cursor()
     account.start()
@@ -375,7 +377,7 @@ def test_a_hook(account: Account) -> None:
     account.machine.write(f"{HOME}/hang", "")
     account.deliver("far")
     account.machine.wait_for_record(
-        lambda r: "took longer than 1 s and was ended" in r["MESSAGE"], "-u", "mswatch", after=cursor
+        lambda r: "took longer than 5 s and was ended" in r["MESSAGE"], "-u", "mswatch", after=cursor
     )
     account.machine.systemctl_user("stop", UNIT)
     assert account.processes() == []
@@ -439,7 +441,7 @@ def test_a_hung_run_is_ended(account: Account) -> None:
 def test_a_run_that_takes_too_long_is_ended(account: Account) -> None:
     """The unit's start timeout ends a run that goes on and on; with other limits, those hold."""
     endless = f"while :; do : > {HOME}/made; rm {HOME}/made; sleep 0.2; done"
-    limited(account, endless, "hard_cap = 3")
+    limited(account, endless, "hard_cap = 5")
     assert "syncer took too long and was ended" in failure(account)
 
     account.machine.systemctl_user("stop", UNIT)
@@ -484,12 +486,16 @@ def test_accounts_with_strange_names(account: Account) -> None:
     for name in names:
         machine.write(f"{HOME}/.config/mswatch/{name}.toml", CONFIGURATION.replace(f"{HOME}/syncer", "true"))
         machine.systemctl_user("start", f"mswatch@{escape(name)}.service")
-    status = json.loads(machine.run(USER, "mswatch", "status", "--json", *names))
 
-    assert [found["account"] for found in status["accounts"]] == names
-    assert all(
-        store["state"] == "watching" for found in status["accounts"] for store in found["stores"].values()
-    )
+    def watching() -> list[str]:
+        status = json.loads(machine.run(USER, "mswatch", "status", "--json", *names))
+        return [
+            found["account"]
+            for found in status["accounts"]
+            if all(store["state"] == "watching" for store in found["stores"].values())
+        ]
+
+    wait_until(lambda: watching() == names, "all of them are watched")
     refused = machine.result(USER, "mswatch", "run", "../etc")
     assert refused.returncode == 64
     for name in names:
@@ -506,5 +512,5 @@ def test_reexec_and_reboot(account: Account) -> None:
     assert account.pid() == before
 
     account.machine.reboot()
-    wait_until(account._is_at_rest, "the service is back after the boot", 60)
+    wait_until(account._is_at_rest, "the service is back after the boot")
     account.check_in_step()

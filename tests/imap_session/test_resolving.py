@@ -13,6 +13,7 @@ import pytest
 
 from mswatch.errors import TemporaryError
 from mswatch.imap_session.resolving import addresses
+from tests.servers.waiting import DEADLINE_S
 
 
 def children() -> list[str]:
@@ -23,16 +24,16 @@ def children() -> list[str]:
 def test_found() -> None:
     """A name of this machine and an address in digits are where they should be."""
     assert (socket.AF_INET, ("127.0.0.1", 143)) in [
-        (family, address) for family, _, _, address in addresses("localhost", 143, 20)
+        (family, address) for family, _, _, address in addresses("localhost", 143, DEADLINE_S)
     ]
-    assert [address[3][:2] for address in addresses("::1", 993, 20)] == [("::1", 993)]
+    assert [address[3][:2] for address in addresses("::1", 993, DEADLINE_S)] == [("::1", 993)]
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 300])
 def test_unknown(host: str) -> None:
     """A name that nobody has, and what is no name at all, are told and worth another try."""
     with pytest.raises(TemporaryError, match="no address for"):
-        addresses(host, 143, 20)
+        addresses(host, 143, DEADLINE_S)
 
 
 def test_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,4 +65,4 @@ def test_resolver_that_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", crash)
     with pytest.raises(TemporaryError, match="crashed"):
-        addresses("mail.example.org", 143, 20)
+        addresses("mail.example.org", 143, DEADLINE_S)

@@ -13,6 +13,7 @@ import pytest
 
 from mswatch.launch.children import Child
 from mswatch.launch.process import how_it_ended
+from tests.servers.waiting import DEADLINE_S
 from tests.service.harness import alive
 
 
@@ -46,12 +47,12 @@ class Seen:
         """Wait until it has printed this."""
         while text not in self.out:
             self._printed.clear()
-            await asyncio.wait_for(self._printed.wait(), 20)
+            await asyncio.wait_for(self._printed.wait(), DEADLINE_S)
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a test on a loop of its own, with a deadline."""
-    asyncio.run(asyncio.wait_for(test(), 30))
+    asyncio.run(asyncio.wait_for(test(), DEADLINE_S))
 
 
 def test_output_and_status() -> None:

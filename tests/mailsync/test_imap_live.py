@@ -32,7 +32,7 @@ from tests.servers.cyrus import Cyrus, running_cyrus
 from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount
 from tests.servers.maildir import MaildirStore as Maildir
 from tests.servers.maildir import deliver, digest, flags_of, messages, remove, set_flags
-from tests.servers.waiting import run_to_end
+from tests.servers.waiting import DEADLINE_S, run_to_end
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -100,14 +100,14 @@ class Life:
         self.mailsync()
         for _ in range(3):
             self.act()
-        running.wait(60)
+        running.wait(DEADLINE_S)
 
     def settle(self) -> None:
         """Have both run until nothing is different."""
         for _ in range(5):
             outcome = self.mailsync()
             assert not (outcome.failed or outcome.problems or outcome.refused), outcome
-            run_to_end(mbsync.argv(self.mbsyncrc), 60)
+            run_to_end(mbsync.argv(self.mbsyncrc))
             if contents(self.ours) == contents(self.theirs):
                 break
         assert contents(self.ours) == contents(self.theirs)
@@ -136,7 +136,7 @@ def assert_offlineimap_agrees(life: Life) -> None:
     fresh.make()
     place = life.directory / "offlineimap"
     place.mkdir()
-    run_to_end(offlineimap.argv(offlineimap.write_configuration(place, fresh, life.account)), 120)
+    run_to_end(offlineimap.argv(offlineimap.write_configuration(place, fresh, life.account)))
     assert contents(fresh) == contents(life.ours)
 
 

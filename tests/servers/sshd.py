@@ -95,8 +95,14 @@ class Sshd:
 
     def program(self) -> int:
         """Return the one program that is run, waiting for it."""
-        wait_until(lambda: len(self.programs()) == 1, "one program runs behind sshd")
-        return self.programs()[0]
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found[:] = self.programs()
+            return len(found) == 1
+
+        wait_until(is_there, "one program runs behind sshd")
+        return found[0]
 
 
 def write_script(path: Path, text: str) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from tests.servers.dovecot import Dovecot, ImapAccount, running_dovecot
 from tests.servers.maildir import deliver, flags_of, make_message, messages
-from tests.servers.waiting import read_line
+from tests.servers.waiting import DEADLINE_S, read_line
 
 pytestmark = pytest.mark.server
 
 
 def logged_in(account: ImapAccount) -> imaplib.IMAP4:
     """Return a connection to an account."""
-    connection = imaplib.IMAP4(account.host, account.port, timeout=20)
+    connection = imaplib.IMAP4(account.host, account.port, timeout=DEADLINE_S)
     connection.login(account.user, account.password)
     return connection
 
@@ -69,4 +69,4 @@ def test_tunnel_greets_as_logged_in(dovecot: Dovecot, user: str) -> None:
     assert process.stdin and process.stdout
     assert read_line(process.stdout).startswith(b"* PREAUTH")
     process.stdin.close()
-    process.wait(20)
+    process.wait(DEADLINE_S)

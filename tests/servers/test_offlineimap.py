@@ -21,6 +21,6 @@ def test_between_maildir_and_imap(tmp_path: Path, dovecot: Dovecot, user: str) -
     deliver(near.make())
     deliver(account.store.make())
     configuration = offlineimap.write_configuration(tmp_path, near, account)
-    run_to_end(offlineimap.argv(configuration), deadline_s=60)
+    run_to_end(offlineimap.argv(configuration))
     assert len(near.contents()["INBOX"]) == 2
     assert near.contents() == account.store.contents()

@@ -17,7 +17,9 @@ from typing import IO
 
 from inotify_simple import INotify, flags
 
-DEADLINE_S = 20.0  # far beyond what anything takes, short enough to wait for when something hangs
+# Far beyond what anything takes, on a slow and busy machine too: this is for what hangs.  A limit that is the
+# promise itself is written where it is tested, with its own slack.
+DEADLINE_S = 90.0
 ASK_AGAIN_S = 0.01
 
 
@@ -76,6 +78,14 @@ def read_line(pipe: IO[bytes], deadline_s: float = DEADLINE_S) -> bytes:
         if not byte:
             break
         line += byte
+    return line
+
+
+def read_until(pipe: IO[bytes], text: bytes, deadline_s: float = DEADLINE_S) -> bytes:
+    """Read lines up to the first one with this text in it, and return that line."""
+    end = time.monotonic() + deadline_s
+    while text not in (line := read_line(pipe, max(0.0, end - time.monotonic()))):
+        assert line, f"it ended before it had said {text!r}"
     return line
 
 

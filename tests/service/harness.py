@@ -21,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-DEADLINE_S = 20.0
+from tests.servers.waiting import DEADLINE_S
+
 DELAYS = 'base_delay = 0\ninter_delay = 0\nmax_delay = "1s"\n'
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.servers.waiting import DEADLINE_S
 from tests.service.harness import World, environment, mswatch
 
 # The service as it is, but that the first line of a watcher meets an error that nobody expects.
@@ -30,7 +31,7 @@ def test_it_ends_with_70(world: World, tmp_path: Path) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_S,
         check=False,
     )
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.waiting import DEADLINE_S
 from tests.service.harness import Service, World, environment, mswatch
 
 
 def connect(world: World) -> socket.socket:
     """Return a connection to the service."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(20)
+    connection.settimeout(DEADLINE_S)
     connection.connect(str(world.base / "runtime/mswatch/work.sock"))
     return connection
 

@@ -33,11 +33,11 @@ def test_it_is_told_of_mailboxes(world: World) -> None:
 def test_not_after_a_failure(world: World) -> None:
     """A run that failed has no hook; the one that succeeds in the end has."""
     hook(world, TELL)
-    script(world.syncer, f'test "$1" != bad || test -e {world.base}/mended')
+    mended = world.base / "mended"  # by the first try: after more of them there would be a run for everything
+    script(world.syncer, f'test "$1" != bad || test -e {mended} || {{ : >{mended}; exit 1; }}')
     with world.in_step() as service:
         world.near.say(b"bad\n")
         service.expect("Sync errored")
-        (world.base / "mended").touch()
         service.expect("told of <bad;> for work")
         assert service.log.count("told of <bad;>") == 1
 
@@ -74,7 +74,8 @@ def test_what_goes_wrong(world: World, text: str, limit: str, told: str) -> None
     hook(world, text, limit)
     with world.in_step() as service:
         assert told in service.expect("Hook ")
-        script(world.base / "hook", TELL)
+        hook(world, TELL)  # with more time, of which a busy machine takes its part
+        assert reload(service) == 0
         world.near.say(b"Sent\n")
         service.expect("told of <Sent;>")
         wait_until(lambda: not service.status()["hook"]["error"], "the failure is over")

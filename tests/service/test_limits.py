@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.servers.waiting import wait_until
 from tests.service.harness import World, script
 
 HANG = "exec sleep 1000"
@@ -25,19 +26,17 @@ def write(world: World, text: str, limits: str) -> None:
 def test_a_hung_run_is_ended_and_tried_again(world: World) -> None:
     """Silence for longer than idle_limit ends the run; that is a failure, so it is tried again."""
     write(world, HANG, "idle_limit = 1")
+    began = time.monotonic()
     with world.service() as service:
-        service.expect("Sync started")
-        began = time.monotonic()
-
         assert "syncer made no progress and was ended" in service.expect("Sync errored")
-        assert 1 <= time.monotonic() - began < 4
-        service.expect("Sync started")
+        assert time.monotonic() - began >= 1
+        wait_until(lambda: service.status()["mailboxes"]["INBOX"]["failures"] >= 2, "it is tried again")
 
 
 @pytest.mark.slow
 def test_a_slow_run_is_left_alone(world: World) -> None:
-    """A run that takes four times its idle_limit, but always does something, ends by itself."""
-    write(world, SLOW, "idle_limit = 1")
+    """A run that takes twice its idle_limit, but always does something, ends by itself."""
+    write(world, SLOW, "idle_limit = 2")
     with world.service() as service:
         service.expect("Sync completed")
 
@@ -48,12 +47,10 @@ def test_a_slow_run_is_left_alone(world: World) -> None:
 def test_the_hard_cap(world: World) -> None:
     """A run that goes on and on is ended by hard_cap."""
     write(world, ENDLESS, "hard_cap = 2")
+    began = time.monotonic()
     with world.service() as service:
-        service.expect("Sync started")
-        began = time.monotonic()
-
         assert "syncer took too long and was ended" in service.expect("Sync errored")
-        assert 2 <= time.monotonic() - began < 6
+        assert time.monotonic() - began >= 2
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mswatch.service.netlink import Network
+from tests.servers.waiting import DEADLINE_S
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # In a network namespace of its own: each command in turn, and whether the network was another one by the
@@ -56,7 +57,7 @@ def test_what_is_a_change() -> None:
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     assert printed.returncode == 0, printed.stderr
     assert dict(zip(COMMANDS, printed.stdout.splitlines(), strict=True)) == COMMANDS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.servers.waiting import wait_until
+from tests.servers.waiting import DEADLINE_S, wait_until
 from tests.service.harness import Service, World, alive, mswatch, script
 
 
@@ -58,13 +59,18 @@ def test_a_failing_run_is_told_and_repeated(world: World) -> None:
 
         service.expect("syncer: no network")
         assert "syncer exited with status 3" in service.expect("Sync errored")
-        wait_until(lambda: service.status()["mailboxes"]["INBOX"]["failures"] >= 2, "it is tried again", 20)
-        status = service.status()
-        assert status["mailboxes"]["INBOX"]["failures"] >= 2
-        assert status["mailboxes"]["INBOX"]["next_try_at"] is not None
+        wait_until(lambda: inbox(service)["failures"] >= 2, "it is tried again")
+        # Which it is not while one is under way.
+        wait_until(lambda: inbox(service)["next_try_at"], "the next try is foretold")
         script(world.syncer, "exit 0")
         service.expect("Sync completed")
-        assert service.status()["mailboxes"]["INBOX"]["failures"] == 0
+        assert inbox(service)["failures"] == 0
+
+
+def inbox(service: Service) -> dict[str, Any]:
+    """Return how INBOX stands."""
+    found: dict[str, Any] = service.status()["mailboxes"]["INBOX"]
+    return found
 
 
 def test_a_failure_is_told_once_for_each_mailbox_and_cause(world: World, tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_a_failure_is_told_once_for_each_mailbox_and_cause(world: World, tmp_pat
         script(world.syncer, f"echo {words} >&2; echo >> {tries}; exit 3")
 
     def wait_for_tries() -> None:
-        wait_until(lambda: len(tries.read_text()) >= 6, "it is tried again and again", 30)
+        wait_until(lambda: len(tries.read_text()) >= 6, "it is tried again and again")
 
     with world.in_step() as service:
         begin = len(service.log)
@@ -139,7 +145,7 @@ def test_endless_output_is_cut(world: World) -> None:
         script(world.syncer, "yes | head -n 200000")
         world.near.say(b"INBOX\n")
 
-        service.expect("Sync completed", 60)
+        service.expect("Sync completed")
         world.near.say(b"INBOX\n")
         service.expect("lines of children were not shown")
         assert service.log.count("syncer: y") < 10_000
@@ -175,11 +181,10 @@ def test_the_end_takes_the_whole_run_along(world: World, tmp_path: Path) -> None
         world.syncer,
         "trap '' TERM\n"
         f"sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/child; echo started; while :; do sleep 1; done' &\n"
-        f"echo $$ > {tmp_path}/leader\nwait; wait",
+        f"echo $$ > {tmp_path}/leader\necho told\nwait; wait",
     )
     with world.service() as service:
-        service.expect("syncer: started")
-        wait_until((tmp_path / "leader").exists, "the syncer has written its number")
+        wait_until(lambda: service.log.count("syncer: ") == 2, "both have written their numbers")
         status = service.status()
         pids = [int((tmp_path / name).read_text()) for name in ("child", "leader")]
         pids += [store["pid"] for store in status["stores"].values()]
@@ -207,19 +212,24 @@ def test_usr1_shows_the_pending_mailboxes(world: World) -> None:
     """SIGUSR1 tells the pending mailboxes of each store, in the old program's form."""
     world.write(sync=f'command = ["{world.syncer}"]\n', top='[inter_delays]\n"*" = "1h"\n')
     with world.in_step() as service:
-        world.near.say(b"INBOX\n")
-        world.far.say(b"b\n")
-        world.far.say(b"a\n")
+        world.far.say(b"b\na\n")
+        service.expect("syncer a b")
         service.expect("Sync completed")
+        world.near.say(b"INBOX\n")
         world.far.say(b"b\na\nINBOX\n")
-        wait_until(
-            lambda: service.status()["mailboxes"].get("a", {}).get("pending_since"), "the change is noted"
-        )
+        changed = {"INBOX": ["far", "near"], "a": ["far"], "b": ["far"]}
+        wait_until(lambda: changed_in(service) == changed, "the changes are noted")
         service.process.send_signal(signal.SIGUSR1)
 
         service.expect("Pending mailboxes at ")
-        service.expect("near:")
+        assert service.expect("near:").endswith("near: INBOX")
         service.expect("far: INBOX a b")
+
+
+def changed_in(service: Service) -> dict[str, list[str]]:
+    """Return the pending mailboxes, and in which stores each has changed."""
+    mailboxes = service.status()["mailboxes"].items()
+    return {name: target["changed_in"] for name, target in mailboxes if target["pending_since"]}
 
 
 def test_a_killed_service_and_its_syncer(world: World, tmp_path: Path) -> None:
@@ -274,7 +284,7 @@ def test_sync_without_a_service_queues_behind_another_run(world: World) -> None:
         sync = subprocess.Popen(mswatch("sync", "work", "INBOX"), env=env, stdout=subprocess.PIPE, text=True)
         assert sync.stdout is not None
         assert "Another run" in sync.stdout.readline()
-    rest, _ = sync.communicate(timeout=20)
+    rest, _ = sync.communicate(timeout=DEADLINE_S)
 
     assert sync.returncode == 0
     assert rest.strip().endswith("/syncer INBOX")

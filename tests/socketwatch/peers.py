@@ -85,10 +85,10 @@ def dripping(port: int) -> Behaviour:
 
 def imap_drips(connection: socket.socket, end: threading.Event) -> None:
     """Serve an empty mailbox, after a greeting whose first bytes take most of a second each."""
-    for byte in IMAP_GREETING[:4]:
+    for byte in IMAP_GREETING[:5]:
         connection.sendall(bytes([byte]))
         end.wait(0.8)
-    connection.sendall(IMAP_GREETING[4:])
+    connection.sendall(IMAP_GREETING[5:])
     _speak_imap(connection, None)
 
 

@@ -84,8 +84,14 @@ def test_each_call(compiled: Compile, tmp_path: Path) -> None:
         directory = tmp_path / str(first)
         directory.mkdir()
         reports |= reports_of(names[first : first + AT_ONCE], program, directory)
+    expected = {name: 1 if name.startswith("nothing: ") else 2 for name in names}
+    for name in [name for name in names if reports[name] != expected[name]]:
+        # Once more, alone: on a busy machine a report may be due before the call is made.
+        directory = tmp_path / f"again {names.index(name)}"
+        directory.mkdir()
+        reports |= reports_of([name], program, directory)
 
-    assert reports == {name: 1 if name.startswith("nothing: ") else 2 for name in names}
+    assert reports == expected
 
 
 def test_every_call_is_in_the_table() -> None:

@@ -115,8 +115,11 @@ class TestCommand:
 
     def test_daemon_is_let_be(self, socketwatch: Run) -> None:
         """Who left the group, as an agent does, keeps nobody waiting and is not ended."""
-        process = socketwatch("sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.1")
+        script = "setsid sh -c 'echo $$; exec sleep 60' & read line"
+        process = socketwatch("sh", "-c", script, stdin=subprocess.PIPE)
         daemon = int(line_of(process))
+        assert process.stdin is not None
+        process.stdin.write(b"that is all\n")
         assert process.wait(DEADLINE_S) == 0
         os.kill(daemon, signal.SIGKILL)  # it lived
 
@@ -149,7 +152,7 @@ class TestTooLong:
         began = time.monotonic()
         process = socketwatch("-t", "0.2", "sleep", "1000")
         assert process.wait(DEADLINE_S) == 75
-        assert 0.2 + SILENCE_S <= time.monotonic() - began < 0.2 + SILENCE_S + 1.0
+        assert time.monotonic() - began >= 0.2 + SILENCE_S
         said = errors_of(process)
         assert said.startswith("socketwatch: sleep: no progress for 0.2 s; last progress ")
         assert said.endswith(", report 1; ending it\n")
@@ -169,15 +172,15 @@ class TestTooLong:
 
     def test_term_first(self, socketwatch: Run) -> None:
         """The command can clear away before it ends."""
-        process = socketwatch("-t", "0.2", "sh", "-c", "trap 'echo clearing; exit 3' TERM; sleep 60 & wait")
+        process = socketwatch("-t", "1", "sh", "-c", "trap 'echo clearing; exit 3' TERM; sleep 60 & wait")
         assert line_of(process) == b"clearing\n"
         assert process.wait(DEADLINE_S) == 75
 
     def test_hard_cap(self, socketwatch: Run) -> None:
         """The hard cap ends a command that makes progress all the time."""
-        process = socketwatch("--hard-cap", "0.5s", "sh", "-c", "while :; do : > /dev/null; sleep 0.01; done")
+        process = socketwatch("--hard-cap", "2s", "sh", "-c", "while :; do : > /dev/null; sleep 0.01; done")
         assert process.wait(DEADLINE_S) == 75
-        assert "still running after 0.5 s, its hard cap; last progress " in errors_of(process)
+        assert "still running after 2 s, its hard cap; last progress " in errors_of(process)
 
     def test_static_program(self, socketwatch: Run, compiled: Compile) -> None:
         """A program that the shim cannot be in has only the hard cap, and that is said once."""
@@ -203,9 +206,10 @@ class TestTooLong:
         assert process.stdin is not None
         process.stdin.write(b"go on\n")
         assert line_of(process) == b"again\n"
+        began = time.monotonic()
         process.send_signal(signal.SIGCONT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.7)
+        assert process.wait(DEADLINE_S) == 75
+        assert time.monotonic() - began >= 1
 
 
 class TestSignals:
@@ -230,15 +234,16 @@ class TestSignals:
         assert line_of(process) == b""
 
     @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT])
-    def test_told(self, socketwatch: Run, number: signal.Signals) -> None:
+    def test_told(self, socketwatch: Run, number: signal.Signals, tmp_path: Path) -> None:
         """Other signals are passed on and end nothing."""
-        script = f"trap 'echo heard' {number.name[3:]}; echo started; sleep 0.01; read x; exit 6"
-        process = socketwatch("sh", "-c", script, stdin=subprocess.PIPE)
+        go = tmp_path / "go"
+        heed = f"trap 'echo heard' {number.name[3:]}"
+        script = f"{heed}; echo started; until test -e {go}; do sleep 0.01; done; exit 6"
+        process = socketwatch("sh", "-c", script)
         assert line_of(process) == b"started\n"
         process.send_signal(number)
-        assert process.stdin is not None
-        process.stdin.close()
         assert line_of(process) == b"heard\n"
+        go.touch()
         assert process.wait(DEADLINE_S) == 6
 
     def test_own_violent_death(self, socketwatch: Run) -> None:
@@ -265,7 +270,9 @@ class TestTerminal:
 
     def test_interrupt(self) -> None:
         """Ctrl-C reaches the command, and its answer is the status."""
-        with on_terminal(*SOCKETWATCH, "sh", "-c", "trap 'exit 4' INT; echo started; sleep 60") as (
+        with on_terminal(
+            *SOCKETWATCH, "sh", "-c", "trap 'exit 4' INT; echo started; while :; do sleep 0.1; done"
+        ) as (
             pid,
             terminal,
         ):
@@ -277,11 +284,11 @@ class TestTerminal:
         """Ctrl-Z stops both, and both go on; the time between is no silence."""
         with on_terminal("bash", "--norc", "-i") as (_, terminal):
             script = "echo start''ed; read word; echo heard $word; exit 5"
-            os.write(terminal, f"{SOCKETWATCH[0]} -t 1 sh -c '{script}'\n".encode())
+            os.write(terminal, f"{SOCKETWATCH[0]} -t 2 sh -c '{script}'\n".encode())
             output_until(terminal, b"started")
             os.write(terminal, b"\x1a")
             output_until(terminal, b"Stopped")
-            select.select([], [], [], 2.1)  # longer than the limit: what is tested is that time has passed
+            select.select([], [], [], 3.1)  # longer than the limit: what is tested is that time has passed
             os.write(terminal, b"fg\n")
             output_until(terminal, b"sh -c")
             os.write(terminal, b"you\n")

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,28 +16,33 @@ from tests.servers.waiting import DEADLINE_S
 from tests.socketwatch.conftest import Compile
 from tests.socketwatch.harness import finish, observe, take_reports, the_shim
 
+# Writes for a while, and says how long, and what its longest pause was: a busy machine makes some.
 WRITES_MUCH = """
 import os, time
 ours, theirs = os.pipe()
-end = time.monotonic() + 2.5
-while time.monotonic() < end:
+began = last = time.monotonic()
+longest = 0.0
+while last < began + 2.5:
     os.write(theirs, b"x")
     os.read(ours, 1)
+    now = time.monotonic()
+    longest = max(longest, now - last)
+    last = now
+print(last - began, longest)
 """
 
 
 @pytest.mark.slow
 def test_at_most_once_a_second(tmp_path: Path) -> None:
     """A program that moves bytes all the time reports at its start and then once in each second."""
+    began = time.monotonic()
     observed = observe("writes", [sys.executable, "-c", WRITES_MUCH], tmp_path / "it")
     take_reports([observed])
+    lived_s = time.monotonic() - began
+    assert observed.process.stdout is not None
+    wrote_s, longest_s = map(float, observed.process.stdout.read().split())
     finish([observed])
-    gaps = [
-        later - sooner
-        for sooner, later in zip(observed.report_times, observed.report_times[1:], strict=False)
-    ]
-    assert len(observed.report_times) == 3
-    assert all(0.9 < gap < 1.5 for gap in gaps)
+    assert wrote_s // (1 + longest_s) <= len(observed.report_times) - 1 <= lived_s
 
 
 @pytest.mark.parametrize("name", ["ssh", "sshd", "ssh-agent", "gpg-agent"])

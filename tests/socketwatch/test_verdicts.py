@@ -1,6 +1,7 @@
 """Who is ended and who is left alone: real programs with servers that hang, and with slow ones.
 
-All cases run beside each other, because nearly all of their time is waiting.
+Many cases run beside each other, because nearly all of their time is waiting; those that are to be left alone
+by themselves, because some of the others take all of the processor that there is.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from tests.socketwatch import peers
 from tests.socketwatch.conftest import Compile
 from tests.socketwatch.harness import SOCKETWATCH, end_group
 
-LIMIT_S = 1.5  # well above the second between two bytes of a slow peer
-SLACK_S = 3.0  # for starting among all the others, and what a program does before it meets its peer
+LIMIT_S = 2.5  # well above the second between two bytes of a slow peer, on a busy machine too
+SLACK_S = 30.0  # for starting among all the others, and what a program does before it meets its peer
 ENDED, LEFT_ALONE = 75, 0
 WAYS = ("read", "recv", "stream", "recvmsg", "poll", "select", "epoll")
 TLS_CLIENT = """
@@ -181,6 +182,12 @@ def all_peers() -> Iterator[dict[str, int]]:
 def test_table(tmp_path: Path, compiled: Compile) -> None:
     """What hangs is ended within the limit and a second, what goes on however slowly is left alone."""
     table = cases(Programs(tmp_path, compiled))
+    for verdict in (ENDED, LEFT_ALONE):
+        check([case for case in table if case.verdict == verdict])
+
+
+def check(table: list[Case]) -> None:
+    """Run these cases beside each other, and hold each to its verdict."""
     running: list[tuple[Case, subprocess.Popen[bytes], float]] = []
     with all_peers() as ports:
         try:
@@ -260,10 +267,10 @@ def test_tunnel_through_ssh(tmp_path: Path, compiled: Compile, peer: str, verdic
             return text.replace(f"Host 127.0.0.1\nPort {port}\n", f'Tunnel "{tunnel}"\n')
 
         argv = programs.mbsync("ssh", through_ssh)(ports[peer])
-        process = start((*SOCKETWATCH, "-t", "2", "--", *argv))
+        process = start((*SOCKETWATCH, "-t", "4", "--", *argv))
         output, errors = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == verdict, (output, errors)
-        assert (b"no progress for 2 s" in errors) == (verdict == ENDED)
+        assert (b"no progress for 4 s" in errors) == (verdict == ENDED)
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+from tests.servers.waiting import DEADLINE_S
 from watch_maildirs.outbox import WINDOW_S
 from watch_maildirs.protocol import NOTE, Change, parse
 
 ROOT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-DEADLINE_S = 10.0
 ALL_LINE = b"\tall\t"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers.waiting import DEADLINE_S
 from tests.watch_maildirs.harness import PYTHONPATH, Lines
 from watch_maildirs import __version__
 
@@ -78,7 +79,7 @@ class TestEndOfInput:
         end_input(process)
         assert lines.next() == b"asked"
         assert lines.next() is None
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
 
     def test_stubborn_is_killed(self, inputkill: Run) -> None:
         """What ignores SIGTERM is killed after the grace, its children with it."""
@@ -87,7 +88,7 @@ class TestEndOfInput:
         assert lines.next() == b"started"
         end_input(process)
         assert lines.next() is None
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
 
     @pytest.mark.slow
     def test_grace(self, inputkill: Run) -> None:
@@ -96,7 +97,7 @@ class TestEndOfInput:
         assert lines_of(process).next() == b"started"
         began = time.monotonic()
         end_input(process)
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
         assert time.monotonic() - began >= 0.5
 
     def test_stopped_child(self, inputkill: Run) -> None:
@@ -106,18 +107,18 @@ class TestEndOfInput:
         os.kill(int(lines.next() or b""), signal.SIGSTOP)
         end_input(process)
         assert lines.next() is None
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
 
     def test_input_that_has_ended(self, inputkill: Run) -> None:
         """With /dev/null as input the command is ended at once."""
         process = inputkill("sleep", "1000", stdin=subprocess.DEVNULL)
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
 
     def test_closed_input(self) -> None:
         """With no input at all the command is ended at once as well."""
         script = f"exec '{sys.executable}' -m watch_maildirs.inputkill sleep 1000 <&-"
         environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-        assert subprocess.run(["sh", "-c", script], env=environment, timeout=10).returncode == 0
+        assert subprocess.run(["sh", "-c", script], env=environment, timeout=DEADLINE_S).returncode == 0
 
 
 class TestCommand:
@@ -125,17 +126,17 @@ class TestCommand:
 
     def test_status(self, inputkill: Run) -> None:
         """The status of the command is the status of inputkill."""
-        assert inputkill("sh", "-c", "exit 7").wait(10) == 7
+        assert inputkill("sh", "-c", "exit 7").wait(DEADLINE_S) == 7
 
     def test_status_of_signal(self, inputkill: Run) -> None:
         """A command that a signal ended gives 128 and its number, as in a shell."""
-        assert inputkill("sh", "-c", "kill -9 $$").wait(10) == 128 + 9
+        assert inputkill("sh", "-c", "kill -9 $$").wait(DEADLINE_S) == 128 + 9
 
     def test_left_behind(self, inputkill: Run) -> None:
         """What a command leaves running in its group is ended with it, and the status is the command's."""
         process = inputkill("sh", "-c", "sleep 1000 & exit 4")
         assert lines_of(process).next() is None
-        assert process.wait(10) == 4
+        assert process.wait(DEADLINE_S) == 4
 
     def test_input_and_group(self, inputkill: Run) -> None:
         """The command reads nothing, leads its own group, and has the signals of a fresh process."""
@@ -153,13 +154,13 @@ class TestCommand:
         assert (
             errors_of(process) == b'inputkill: cannot run "/nonexistent/command": No such file or directory\n'
         )
-        assert process.wait(10) == 127
+        assert process.wait(DEADLINE_S) == 127
 
     def test_not_executable(self, inputkill: Run) -> None:
         """A command that may not be run is said so, with status 126."""
         process = inputkill("/etc/passwd")
         assert errors_of(process) == b'inputkill: cannot run "/etc/passwd": Permission denied\n'
-        assert process.wait(10) == 126
+        assert process.wait(DEADLINE_S) == 126
 
 
 class TestSignals:
@@ -175,7 +176,7 @@ class TestSignals:
         assert lines.next() == b"started"
         process.send_signal(number)
         assert lines.next() == b"heard"
-        assert process.wait(10) == 5
+        assert process.wait(DEADLINE_S) == 5
 
     @pytest.mark.slow
     def test_at_once(self, inputkill: Run) -> None:
@@ -184,7 +185,7 @@ class TestSignals:
         processes = [
             inputkill("sh", "-c", shell) for _ in range(40)
         ]  # so many that they get into each other's way
-        assert [process.wait(20) for process in processes] == [5] * 40
+        assert [process.wait(DEADLINE_S) for process in processes] == [5] * 40
 
     def test_stubborn_is_killed(self, inputkill: Run) -> None:
         """A group that does not heed the signal is killed after the grace."""
@@ -193,7 +194,7 @@ class TestSignals:
         assert lines.next() == b"started"
         process.send_signal(signal.SIGTERM)
         assert lines.next() is None
-        assert process.wait(10) == 128 + 9
+        assert process.wait(DEADLINE_S) == 128 + 9
 
     def test_own_violent_death(self, inputkill: Run) -> None:
         """When inputkill is killed, the kernel kills the command."""
@@ -221,7 +222,7 @@ class TestCommandLine:
         """Version and help are printed, with status 0."""
         process = inputkill("-V")
         assert lines_of(process).next() == f"inputkill {__version__}".encode()
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
         for option in ("-h", "-?", "--help"):
             assert (lines_of(inputkill(option)).next() or b"").startswith(b"Usage: inputkill")
 
@@ -232,4 +233,4 @@ class TestCommandLine:
         """What cannot be is refused with status 64."""
         process = inputkill(*arguments)
         assert errors_of(process).startswith(b"inputkill: ")
-        assert process.wait(10) == 64
+        assert process.wait(DEADLINE_S) == 64

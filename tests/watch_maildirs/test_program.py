@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.waiting import DEADLINE_S
 from tests.watch_maildirs.conftest import Start
 from tests.watch_maildirs.harness import PYTHONPATH, Watcher, make_maildir, notes
 from watch_maildirs import __version__
@@ -98,7 +99,7 @@ class TestEnds:
         watcher = start()
         assert watcher.process.stdout is not None
         watcher.process.stdout.close()
-        assert watcher.process.wait(10) == 0
+        assert watcher.process.wait(DEADLINE_S) == 0
         assert watcher.errors.next() is None
 
     def test_end_of_input(self, start: Start) -> None:
@@ -110,7 +111,7 @@ class TestEnds:
         assert watcher.told_lines() == []
         watcher.process.stdin.close()
         watcher.process.stdin = None
-        assert watcher.process.wait(10) == 0
+        assert watcher.process.wait(DEADLINE_S) == 0
 
     def test_input_is_not_looked_at(self, start: Start, base: Path) -> None:
         """Without --stdin-eof the end of input is nothing to it."""
@@ -126,7 +127,7 @@ class TestEnds:
         """Signals end it in their own way, without a word."""
         watcher = start()
         watcher.process.send_signal(number)
-        assert watcher.process.wait(10) == -number
+        assert watcher.process.wait(DEADLINE_S) == -number
         assert watcher.errors.next() is None
 
 

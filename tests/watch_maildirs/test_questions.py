@@ -5,6 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.servers.waiting import DEADLINE_S
 from tests.watch_maildirs.conftest import Start
 from tests.watch_maildirs.harness import make_maildir
 from watch_maildirs.protocol import CONTENT, HERE, Change, parse
@@ -38,7 +39,7 @@ def test_nobody_asks(start: Start) -> None:
             assert watcher.process.stdin is not None
             watcher.process.stdin.close()
             watcher.process.stdin = None
-        assert watcher.process.wait(10) == 0
+        assert watcher.process.wait(DEADLINE_S) == 0
 
 
 def test_a_question_puts_the_end_off() -> None:
