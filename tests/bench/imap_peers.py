@@ -1,6 +1,7 @@
 """Measures ``mailsync`` on an IMAP account beside mbsync, offlineimap and interimap.
 
-    python3 -m tests.bench.imap_peers [--messages N] [--boxes N] [--trips MS...] [--programs NAME...]
+    python3 -m tests.bench.imap_peers [--messages N] [--kilobytes N] [--boxes N] [--trips MS...]
+        [--programs NAME...]
 
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mswatch.mailsync import settled
 from tests.imap_session.conftest import password_file
 from tests.servers import mbsync, offlineimap
 from tests.servers.distance import distant
@@ -125,12 +127,13 @@ if (ROOT / "usr/bin/interimap").exists():
     PROGRAMS["interimap"] = by_interimap
 
 
-def fill(store: MaildirStore, messages_in_inbox: int, boxes: int) -> None:
-    """Deliver what each account begins with: 20 kB on average in INBOX, and 50 small ones in each box."""
+def fill(store: MaildirStore, messages_in_inbox: int, kilobytes: int, boxes: int) -> None:
+    """Deliver what each account begins with: INBOX, of messages so large on average, and boxes of 50 each."""
     chance = random.Random(1)
     inbox = store.make()
     for _ in range(messages_in_inbox):
-        deliver(inbox, make_message() + LINE * chance.randrange(150, 460))
+        lines = chance.randrange(kilobytes * 8, kilobytes * 23) if kilobytes else 0
+        deliver(inbox, make_message() + LINE * lines)
     for number in range(boxes):
         box = store.make(f"box{number:03}")
         for _ in range(50):
@@ -140,7 +143,10 @@ def fill(store: MaildirStore, messages_in_inbox: int, boxes: int) -> None:
 def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]]:
     """Run a program through everything, one after the other."""
     yield "first sync", program.run()
-    program.run()  # some look again at what has just changed
+    for _ in range(2):  # some look again at what has just changed
+        program.run()
+        time.sleep(settled.YOUNG_NS / 1e9)
+    program.run()
     yield "nothing changed", statistics.median(program.run() for _ in range(AGAIN))
     deliver(far.path())
     yield "one new on the server", program.run()
@@ -174,6 +180,7 @@ def main() -> None:
     """Print tables."""
     parser = argparse.ArgumentParser(description="mailsync on IMAP beside others")
     parser.add_argument("--messages", type=int, default=10_000, help="in the one large mailbox")
+    parser.add_argument("--kilobytes", type=int, default=20, help="of each of these; 0: small ones")
     parser.add_argument("--boxes", type=int, default=200, help="of 50 messages each")
     parser.add_argument("--trips", type=float, nargs="*", default=[0, 50], metavar="MS")
     parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
@@ -181,8 +188,10 @@ def main() -> None:
     options = parser.parse_args()
     with running_dovecot(more="log_path = /dev/null\n") as dovecot, tempfile.TemporaryDirectory() as base:
         for count, boxes in ((options.messages, 0), (0, options.boxes)):
+            if not count and not boxes:
+                continue
             source = MaildirStore(Path(base, f"{count}-{boxes}"))
-            fill(source, count, boxes)
+            fill(source, count, options.kilobytes, boxes)
             results = {}
             for trip in options.trips:
                 results[trip] = measure(dovecot, trip / 1000, options.rate * 1000, source, options.programs)
