@@ -5,8 +5,8 @@
 
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
-seconds, and for ours the ratio to the best of the others; and how many round trips each took, from the
-difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is
+seconds, memory, and for ours the ratio to the best of the others; and how many round trips each took, from
+the difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is
 what several connections are for.  Modules are compiled, as an installed package has them.  interimap is
 measured where ``tests/servers/unpack`` has unpacked it; it has its own Dovecot for the near side, whose time
 counts.  mbsync has its FSync, as by default; ours syncs too.
@@ -20,8 +20,6 @@ import os
 import random
 import shlex
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mswatch.mailsync import settled
+from tests.bench.measuring import Figures, measured
 from tests.imap_session.conftest import password_file
 from tests.servers import mbsync, offlineimap
 from tests.servers.distance import distant
@@ -50,15 +49,13 @@ class Program:
     environment: dict[str, str]
     near: MaildirStore | None
 
-    def run(self) -> float:
-        """Run it to its end, which must be a good one, and return how long that took."""
+    def run(self) -> Figures:
+        """Run it to its end, which must be a good one, and return what that cost."""
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        began = time.monotonic()
-        ended = subprocess.run(self.argv, env={**inherited, **self.environment}, capture_output=True)
-        took = time.monotonic() - began
-        if ended.returncode:
-            raise SystemExit(f"{self.argv[0]} failed: {ended.stderr.decode('utf-8', 'replace')[-2000:]}")
-        return took
+        figures, words = measured(self.argv, {**inherited, **self.environment})
+        if figures.status:
+            raise SystemExit(f"{self.argv[0]} failed: {words[-2000:]}")
+        return figures
 
 
 def by_one_connection(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
@@ -140,14 +137,17 @@ def fill(store: MaildirStore, messages_in_inbox: int, kilobytes: int, boxes: int
             deliver(box, make_message() + LINE * chance.randrange(10, 40))
 
 
-def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]]:
+def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, Figures]]:
     """Run a program through everything, one after the other."""
     yield "first sync", program.run()
     for _ in range(2):  # some look again at what has just changed
         program.run()
         time.sleep(settled.YOUNG_NS / 1e9)
     program.run()
-    yield "nothing changed", statistics.median(program.run() for _ in range(AGAIN))
+    yield (
+        "nothing changed",
+        sorted((program.run() for _ in range(AGAIN)), key=lambda cost: cost.wall_s)[AGAIN // 2],
+    )
     deliver(far.path())
     yield "one new on the server", program.run()
     if program.near is not None:
@@ -161,17 +161,17 @@ def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, float]
 
 def measure(
     dovecot: Dovecot, trip_s: float, rate: float, source: MaildirStore, programs: list[str]
-) -> dict[str, dict[str, float]]:
-    """Return the seconds of each scenario, by program."""
-    found: dict[str, dict[str, float]] = {}
+) -> dict[str, dict[str, Figures]]:
+    """Return what each scenario costs, by program."""
+    found: dict[str, dict[str, Figures]] = {}
     for name in programs:
         user = f"{name}-{trip_s * 1000:.0f}-{os.getpid()}-{id(source)}"
         account = dovecot.account(user)
         shutil.copytree(source.root, account.store.root)
         with distant(dovecot.port, trip_s, rate) as port, tempfile.TemporaryDirectory() as directory:
             program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
-            for scenario, seconds in scenarios(program, account.store):
-                found.setdefault(scenario, {})[name] = seconds
+            for scenario, cost in scenarios(program, account.store):
+                found.setdefault(scenario, {})[name] = cost
         shutil.rmtree(account.store.root)
     return found
 
@@ -196,22 +196,24 @@ def main() -> None:
             for trip in options.trips:
                 results[trip] = measure(dovecot, trip / 1000, options.rate * 1000, source, options.programs)
                 print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
-                for scenario, times in results[trip].items():
-                    print(f"  {scenario:<24} {row(times)}")
+                for scenario, costs in results[trip].items():
+                    print(f"  {scenario:<24} {row(costs)}")
             if len(results) > 1:
                 print("  round trips, from the difference:")
                 near, far = min(results), max(results)
-                for scenario, times in results[far].items():
+                for scenario, costs in results[far].items():
                     trips = {
-                        n: (s - results[near][scenario][n]) * 1000 / (far - near) for n, s in times.items()
+                        name: (cost.wall_s - results[near][scenario][name].wall_s) * 1000 / (far - near)
+                        for name, cost in costs.items()
                     }
                     print(f"  {scenario:<24} " + ", ".join(f"{n} {count:.1f}" for n, count in trips.items()))
     print(f"load average {os.getloadavg()[0]:.1f}")
 
 
-def row(times: dict[str, float]) -> str:
-    """Say the seconds of each program, and how ours compare to the best of the others."""
-    words = [f"{name} {seconds:.3f}" for name, seconds in times.items()]
+def row(costs: dict[str, Figures]) -> str:
+    """Say the seconds and MiB of each program, and how our seconds compare to the best of the others."""
+    times = {name: cost.wall_s for name, cost in costs.items()}
+    words = [f"{name} {cost.wall_s:.3f} ({cost.rss_mib:.0f} MiB)" for name, cost in costs.items()]
     best = min((seconds for name, seconds in times.items() if not name.startswith("mailsync")), default=None)
     ratio = "" if best is None else f"; ours is {times['mailsync'] / best:.2f} of the best"
     return ", ".join(words) + ratio

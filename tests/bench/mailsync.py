@@ -19,17 +19,16 @@ import random
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.bench.measuring import Figures, measured  # noqa: E402
 from tests.servers import mbsync  # noqa: E402
 from tests.servers.maildir import MaildirStore, make_maildir  # noqa: E402
 
@@ -37,32 +36,10 @@ REST_S = 3.2
 ACCOUNT = (
     '[store.near]\nmaildir = "near"\nlayout = "nested"\n[store.far]\nmaildir = "far"\nlayout = "nested"\n'
 )
-# Started from a small process, because what a process held before it became another program counts as
-# held by it: less than the 9 MiB of this one cannot be told.
-LAUNCHER = """
-import os, sys, time
-began = time.monotonic()
-pid = os.fork()
-if pid == 0:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.execvp(sys.argv[1], sys.argv[1:])
-_, status, used = os.wait4(pid, 0)
-cpu_s = used.ru_utime + used.ru_stime
-print(os.waitstatus_to_exitcode(status), time.monotonic() - began, cpu_s, used.ru_maxrss)
-"""
 PROGRAM = "import sys; from mswatch.mailsync_entry import main; sys.exit(main())\n"
 # What a run imports that finds something to do.
 START = "from mswatch import config, mailsync_command; from mswatch.mailsync.stores import maildir"
 LINE = b"x" * 75 + b"\n"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one run cost."""
-
-    wall_s: float
-    cpu_s: float
-    rss_mib: float
 
 
 def run(argv: list[str], home: Path) -> Figures:
@@ -73,11 +50,9 @@ def run(argv: list[str], home: Path) -> Figures:
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(home / "pycache"),
     }
-    launched = (sys.executable, "-I", "-S", "-c", LAUNCHER, *argv)
-    ended = subprocess.run(launched, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    status, wall_s, cpu_s, rss_kib = map(float, ended.stdout.split())
-    assert status == 0, argv
-    return Figures(wall_s, cpu_s, rss_kib / 1024)
+    figures, _ = measured(argv, environment)
+    assert figures.status == 0, argv
+    return figures
 
 
 def fill(mailbox: Path, count: int, median: int) -> None:
