@@ -279,8 +279,10 @@ def _looks(account: Account, stores: Iterable[Store]) -> list[Look] | None:
         from mswatch.imap_session.glance import Look
         from mswatch.mailsync.stores.imap import ImapStore
 
-        if not isinstance(store, ImapStore) or store.said is None or place.login.asks:
+        if not isinstance(store, ImapStore) or store.said is None:
             return None
+        if place.login.asks or place.login.given is not None:
+            return None  # a secret is not written, and a person is asked by a program that can explain itself
         looks.append(Look(place.name, place.imap, place.login, store.said))
     return looks
 

@@ -51,7 +51,7 @@ def _glimpses(looks: list[bytes]) -> dict[str, Glimpse] | None:
 
     try:
         asked = [Look.read(line) for line in looks]
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return {}
     found = {}
     for look in asked:

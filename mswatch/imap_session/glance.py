@@ -60,7 +60,7 @@ class Look(NamedTuple):
         """Read such a line.
 
         Raises:
-            ValueError, TypeError: it is none.
+            ValueError, TypeError, AttributeError: it is none.
         """
         store, server, login, said = json.loads(line)
         return cls(store, Server(**_tuples(server)), Login(**_tuples(login)), [*map(_said, said)])

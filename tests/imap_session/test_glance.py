@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -285,10 +286,16 @@ def test_a_look_is_written_and_read(texts: list[tuple[bytes, bytes]], name: str)
     assert Look.read(written) == look
 
 
-@given(st.binary(max_size=60))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda part: st.lists(part, max_size=4) | st.dictionaries(st.text(max_size=5), part, max_size=4),
+)
+
+
+@given(st.binary(max_size=60) | st.lists(JSON, max_size=5).map(lambda value: json.dumps(value).encode()))
 def test_what_is_no_look(line: bytes) -> None:
     """A line that was damaged is an error that is expected."""
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
         Look.read(line)
 
 
