@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mswatch.imap_session.glance import Look, Said, glance
 from mswatch.imap_session.login import log_in
 from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
@@ -49,6 +50,26 @@ class TestCyrus(StoreContract):
     def make_store(self) -> Store:
         return ImapStore("far", lambda: log_in(self._server, self._login))
 
+    def test_at_a_glance(self, store: Store) -> None:
+        """What is different with each connection is no change; a new mailbox is one."""
+        said = self.said(store.remark())
+        assert said is not None
+        look = Look("far", self._server, self._login, said)
+        for is_same in (True, False):
+            glimpse = glance(look)
+            glimpse.link.close()
+            assert glimpse.is_same is is_same
+            store.make_mailbox("another")
+
+    def said(self, remark: bytes) -> list[Said] | None:
+        """Return what the next run would say."""
+        found = ImapStore("far", lambda: log_in(self._server, self._login))
+        found.recall(remark)
+        found.open()
+        found.mailboxes()
+        found.close()
+        return found.said
+
 
 class TestCourier(ImapWithoutMarks):
     """No CONDSTORE, no ESEARCH, no LITERAL+, no MOVE; a renamed mailbox gets another UIDVALIDITY."""
@@ -60,6 +81,15 @@ class TestCourier(ImapWithoutMarks):
     def account(self, tmp_path: Path) -> None:
         """A user whom nobody else uses."""
         self._server = Server(tunnel=courier_tunnel(tmp_path))
+
+    def test_no_glance(self, store: Store) -> None:
+        """Without marks a list does not tell of every change, and nothing is remembered of it."""
+        found = ImapStore("far", lambda: log_in(self._server, Login()))
+        found.recall(store.remark())
+        found.open()
+        found.mailboxes()
+        found.close()
+        assert found.said is None
 
 
 class TestCourierInUtf8(TestCourier):
