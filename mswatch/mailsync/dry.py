@@ -84,7 +84,7 @@ class DryStore(Store):
         return self._store.identity() if self._there else b""
 
     def expect(self, plan: Sequence[Expected]) -> None:
-        self._store.expect([replace(each, keys=()) for each in plan if each.scans])
+        self._store.expect([replace(each, keys=()) for each in plan if each.scans and not each.makes])
 
     def mailboxes(self, only: Collection[str] | None = None) -> Mapping[str, Seen]:
         wanted = None

@@ -117,7 +117,9 @@ class Work:
     def expected_looks(self, side: Side) -> Iterator[Expected]:
         """Tell what ``look`` is going to ask."""
         seen, mark = self.there[side], self.row.mark(side)
-        if seen is not None and (mark is None or mark != seen.mark):
+        if self._is_to_be_made(side):
+            yield Expected(self.name, True, makes=True)
+        elif seen is not None and (mark is None or mark != seen.mark):
             yield Expected(self.name, True, mark)
 
     def expected_all(self, side: Side) -> Iterator[Expected]:
@@ -125,7 +127,7 @@ class Work:
         may_copy = self._rules.of(other(side)).create and self._context.options.size_limit is None
         is_new = self.there[other(side)] is None and self.row.epoch(other(side)) is None
         for each in self.expected_looks(side):
-            yield replace(each, keys=None) if may_copy and is_new else each
+            yield replace(each, keys=None) if may_copy and is_new and not each.makes else each
 
     def expected_reads(self, side: Side) -> Iterator[Expected]:
         """Tell which messages ``bring_over`` is going to read first, where that is known."""
@@ -138,8 +140,7 @@ class Work:
     def look(self) -> None:
         """Find out what is different."""
         for side in SIDES:
-            never = self.row.epoch(side) is None
-            if self.there[side] is None and (never or self._rules.restore) and self._rules.of(side).create:
+            if self._is_to_be_made(side):
                 self.ensure(side)
         intentions = self._state.intentions(self.row)
         scans = {side: self._scan(side, afresh=bool(intentions)) for side in SIDES}
@@ -161,6 +162,10 @@ class Work:
         self._make_certain()
         if intentions:
             self._resume(intentions)
+
+    def _is_to_be_made(self, side: Side) -> bool:
+        never = self.row.epoch(side) is None
+        return self.there[side] is None and (never or self._rules.restore) and self._rules.of(side).create
 
     def _rows_for(self, scans: dict[Side, Scan]) -> list[RawRow]:
         """Return the rows that scans have to be compared with: few, if they tell only what is different."""

@@ -1,15 +1,16 @@
 """Measures ``mailsync`` on an IMAP account beside mbsync, offlineimap and interimap.
 
     python3 -m tests.bench.imap_peers [--messages N] [--kilobytes N] [--boxes N] [--trips MS...]
-        [--programs NAME...]
+        [--programs NAME...] [--rate KB] [--upload-only]
 
 Run as an ordinary user, because it starts a Dovecot.  Each program is started as its users do, by itself, on
 an account of its own with the same mail, near and at the end of a long way (a proxy that delays).  Said are
 seconds, memory, and for ours the ratio to the best of the others; and how many round trips each took, from
-the difference that the way makes.  With ``--rate`` the server is slow, on each connection by itself: that is
-what several connections are for.  Modules are compiled, as an installed package has them.  interimap is
-measured where ``tests/servers/unpack`` has unpacked it; it has its own Dovecot for the near side, whose time
-counts.  mbsync has its FSync, as by default; ours syncs too.
+the difference that the way makes.  The first upload is another first sync, with all mail here.  With
+``--rate`` the server is slow, on each connection by itself: that is what several connections are for.
+Modules are compiled, as an installed package has them.  interimap is measured where ``tests/servers/unpack``
+has unpacked it; it has its own Dovecot for the near side, whose time counts.  mbsync has its FSync, as by
+default; ours syncs too.
 """
 
 from __future__ import annotations
@@ -176,6 +177,26 @@ def measure(
     return found
 
 
+def measure_upload(
+    dovecot: Dovecot, trip_s: float, rate: float, boxes: int, programs: list[str]
+) -> dict[str, dict[str, Figures]]:
+    """Return what a first sync costs in which all mail is here and none on the server, by program."""
+    found: dict[str, Figures] = {}
+    for name in programs:
+        account = dovecot.account(f"up-{name}-{trip_s * 1000:.0f}-{os.getpid()}")
+        account.store.make()
+        with distant(dovecot.port, trip_s, rate) as port, tempfile.TemporaryDirectory() as directory:
+            program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
+            if program.near is not None:
+                fill(program.near, 0, 0, boxes)
+                found[name] = program.run()
+        there = sum(1 for _ in account.store.root.glob(".box*/*/*"))
+        if name in found and there != boxes * 50:
+            raise SystemExit(f"{name}: {there} messages are on the server, and not {boxes * 50}")
+        shutil.rmtree(account.store.root)
+    return {"first upload": found}
+
+
 def main() -> None:
     """Print tables."""
     parser = argparse.ArgumentParser(description="mailsync on IMAP beside others")
@@ -184,6 +205,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=200, help="of 50 messages each")
     parser.add_argument("--trips", type=float, nargs="*", default=[0, 50], metavar="MS")
     parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
+    parser.add_argument("--upload-only", action="store_true")
     parser.add_argument("--rate", type=float, default=0, metavar="KB", help="a second, for each connection")
     options = parser.parse_args()
     with running_dovecot(more="log_path = /dev/null\n") as dovecot, tempfile.TemporaryDirectory() as base:
@@ -192,9 +214,14 @@ def main() -> None:
                 continue
             source = MaildirStore(Path(base, f"{count}-{boxes}"))
             fill(source, count, options.kilobytes, boxes)
-            results = {}
+            results: dict[float, dict[str, dict[str, Figures]]] = {}
             for trip in options.trips:
-                results[trip] = measure(dovecot, trip / 1000, options.rate * 1000, source, options.programs)
+                way = (trip / 1000, options.rate * 1000)
+                results[trip] = (
+                    {} if options.upload_only else measure(dovecot, *way, source, options.programs)
+                )
+                if boxes:
+                    results[trip] |= measure_upload(dovecot, *way, boxes, options.programs)
                 print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
                 for scenario, costs in results[trip].items():
                     print(f"  {scenario:<24} {row(costs)}")

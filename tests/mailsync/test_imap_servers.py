@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,18 @@ import pytest
 from mswatch.imap_session.glance import Look, Said, glance
 from mswatch.imap_session.login import log_in
 from mswatch.imap_session.settings import Login, Server
+from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
-from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.contract import Expected, Store
 from mswatch.mailsync.stores.imap import ImapStore
-from tests.mailsync.contract import StoreContract
+from tests.imap_session.conftest import password_file
+from tests.mailsync.contract import StoreContract, add
 from tests.mailsync.test_imap import ImapWithoutMarks
+from tests.mailsync.worlds import World
+from tests.mailsync.worlds import body as body_of
 from tests.servers.courier import CAPABILITIES, courier_tunnel
 from tests.servers.cyrus import PASSWORD, Cyrus, running_cyrus
+from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -106,3 +111,84 @@ class TestCourierInUtf8(TestCourier):
         store.make_mailbox("Entw&APw-rfe")
         assert {"Entwürfe & mehr", "Entw&APw-rfe"} <= set(store.mailboxes())
         assert (tmp_path / "Maildir/.Entwürfe & mehr/cur").is_dir()
+
+
+class Upload(World):
+    """A world whose far side is an account that holds nothing yet."""
+
+    far: Callable[[], Store]
+
+    def store(self, side: Side) -> Store:
+        return super().store(side) if side == "near" else self.far()
+
+
+@pytest.fixture(params=["dovecot", "no extensions", "cyrus", "courier"])
+def upload(request: pytest.FixtureRequest, tmp_path: Path) -> Upload:
+    """A world with mail in several mailboxes here, and an account on some server."""
+    world = Upload(tmp_path / "world")
+    for name in ("INBOX", "box1", "box1/below", "box2", "box3"):
+        for number in range(3):
+            world.put("near", name, f"{name.replace('/', '-')}-{number}")
+    if request.param == "courier":
+        server, login = Server(tunnel=courier_tunnel(tmp_path)), Login()
+    elif request.param == "cyrus":
+        cyrus: Cyrus = request.getfixturevalue("cyrus")
+        user = f"upload{next(_users)}"
+        cyrus.add_user(user)
+        server, login = cyrus.server, Login(user, file=password_file(tmp_path / "password", PASSWORD))
+    else:
+        dovecot: Dovecot = request.getfixturevalue("dovecot")
+        capabilities = () if request.param == "dovecot" else ("imap_capability = IMAP4rev1",)
+        server, login = Server(tunnel=dovecot.tunnel(f"upload{next(_users)}", *capabilities)), Login()
+    world.far = lambda: ImapStore("far", lambda: log_in(server, login))
+    return world
+
+
+def test_first_upload(upload: Upload) -> None:
+    """Mailboxes that are made ahead are filled, whatever the server; a second run does nothing."""
+    outcome, _ = upload.sync()
+    assert not (outcome.failed or outcome.problems), outcome
+    assert upload.contents("far") == upload.contents("near")
+    assert len(upload.contents("far")) == 5
+    assert upload.sync()[1].told == []
+
+
+@pytest.mark.parametrize("upload", ["dovecot", "no extensions", "cyrus"], indirect=True)
+def test_some_mailboxes_are_refused(upload: Upload) -> None:
+    """Among those that are made ahead those that the server refuses fail alone, and again the next time."""
+    for name in ("box2/a\tb", "box2/c\td"):
+        upload.put("near", name, "refused")
+    for _ in range(2):
+        outcome, _ = upload.sync()
+        assert set(outcome.failed) == {"box2/a\tb", "box2/c\td"}
+        assert {name: upload.contents("near")[name] for name in upload.contents("far")} == upload.contents(
+            "far"
+        )
+        assert len(upload.contents("far")) == 5
+
+
+def test_some_mailboxes_are_there(upload: Upload) -> None:
+    """One that somebody makes at the same time is no obstacle, nor are messages in it."""
+    store, real = upload.far(), ImapStore.expect
+    store.open()
+    made: list[str] = []
+
+    def expect(self: ImapStore, plan: Sequence[Expected]) -> None:
+        if not made and any(each.makes for each in plan):
+            made.append("box2")
+            store.make_mailbox("box2")
+            box = store.open_mailbox("box2")
+            add(box, body_of("theirs"))
+            store.close()
+        real(self, plan)
+
+    ImapStore.expect = expect  # type: ignore[method-assign]
+    try:
+        outcome, _ = upload.sync()
+    finally:
+        ImapStore.expect = real  # type: ignore[method-assign]
+    assert made
+    assert not (outcome.failed or outcome.problems), outcome
+    upload.sync()
+    assert upload.contents("far") == upload.contents("near")
+    assert len(upload.contents("near")["box2"]) == 4

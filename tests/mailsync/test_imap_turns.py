@@ -153,3 +153,19 @@ def test_a_first_run(tmp_path: Path, dovecot: Dovecot) -> None:
     assert not outcome.failed
     assert len(listening.told) == BOXES * 4
     assert sum(session.turns for session in world.sessions) <= ASIDE + 1 + 2
+
+
+def test_a_first_upload(tmp_path: Path, dovecot: Dovecot) -> None:
+    """All mailboxes are made and looked at in one round trip, and each is filled in one of its own."""
+    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path)
+    for box in range(BOXES):
+        for number in range(3):
+            world.put("near", f"box{box:02}", f"m{number}", data=body(f"m{box}-{number}"))
+    world.make("near", "INBOX")
+    world.make("far", "INBOX")
+    outcome, listening = world.sync()
+    assert not outcome.failed
+    assert len(listening.told) == BOXES * 4
+    assert sum(session.turns for session in world.sessions) == ASIDE + 1 + 1 + BOXES
+    assert world.sync()[1].told == []
+    assert world.contents("near") == world.contents("far")

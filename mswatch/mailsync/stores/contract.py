@@ -240,12 +240,16 @@ class Mailbox(ABC):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a mailbox is asked next: a scan with this mark; then these messages, or with None all of them."""
+    """What a mailbox is asked next: a scan with this mark; then these messages, or with None all of them.
+
+    With ``makes`` it is made before that, by ``make_mailbox``.
+    """
 
     mailbox: str
     scans: bool
     mark: Mark | None = None
     keys: Sequence[Key] | None = ()
+    makes: bool = False
 
 
 class Store(ABC):
@@ -310,7 +314,8 @@ class Store(ABC):
     def expect(self, plan: Sequence[Expected]) -> None:
         """Know what is asked next, in this order; something may be left out, and something else come between.
 
-        A store that is far away may ask ahead.
+        A store that is far away may ask ahead, and make ahead: an empty mailbox that then is not wanted does
+        no harm.
         """
         return
 

@@ -17,6 +17,7 @@ before and put on again after, so that a break in between undeletes rather than 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import cast
 
 from mswatch.errors import TemporaryError
@@ -259,27 +260,29 @@ class ImapStore(Store):
         return Seen(b"" if validity is None else b"%d" % validity, mark, uses)
 
     def expect(self, plan: Sequence[Expected]) -> None:
-        self._account.expect(self._planned(each) for each in plan)
+        account, plans = self._account, []
+        for each in plan:
+            with suppress(MailboxError):  # told when its turn has come: the server can have no such mailbox
+                plans.append(self._planned(each))
+        account.expect(plans)
 
     def _planned(self, each: Expected) -> Plan:
         own_name, count = self._names.own(each.mailbox), self._counts.get(each.mailbox, 0)
         mark = ImapMark.read(each.mark) if self._account.has_modseq else None
         # What is too much for a window is asked for when its turn has come.
         keys = () if each.keys is None and count > WINDOW else each.keys
-        return Plan(own_name, each.scans, mark, keys, count)
+        return Plan(own_name, each.scans, mark, keys, count, each.makes and each.mailbox != INBOX)
 
     def make_mailbox(self, mailbox: str) -> None:
-        session = self._account.session
+        account = self._account
         own_name = self._names.own(mailbox)
         if mailbox == INBOX:
             return
-        session.send(commands.create(own_name))
-        session.send(commands.subscribe(own_name))
-        for event in session.events():
-            if isinstance(event, Done) and event.command.name == "CREATE" and event.kind != "OK":
-                refused = session.refused("CREATE", event.kind, event.code, event.text)
-                if refused.refusal is not Refusal.EXISTS and mailbox not in self.mailboxes([mailbox]):
-                    raise self._account.told(refused)
+        made = account.make(own_name)
+        if made.kind != "OK":
+            refused = account.refused("CREATE", made.kind, made.code, made.text)
+            if refused.refusal is not Refusal.EXISTS and mailbox not in self.mailboxes([mailbox]):
+                raise account.told(refused)
 
     def rename_mailbox(self, mailbox: str, new_name: str) -> None:
         if INBOX in (mailbox, new_name):

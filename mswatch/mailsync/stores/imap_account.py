@@ -1,7 +1,8 @@
 """The connections to an IMAP account, shared by the store and its open mailbox.
 
 What the engine is going to ask is known beforehand (``expect``), and is sent ahead, as much as a window
-holds, so that hundreds of mailboxes cost a few round trips.  Where much is to be read, more connections are
+holds, so that hundreds of mailboxes cost a few round trips.  One that is to be made is made and looked at in
+the same breath.  Where much is to be read, more connections are
 opened, a few at most, and the mailboxes go round among them: a server that is slow at reading does it for
 several at once.  All is read by one process, one mailbox after the other; what others send meanwhile waits in
 memory, up to a limit (``Link.beside``).
@@ -20,7 +21,7 @@ from itertools import chain
 from mswatch.errors import MswatchError
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, Known
-from mswatch.imap.connection import State
+from mswatch.imap.connection import Done, State
 from mswatch.imap.numbers import NumberSet
 from mswatch.imap.responses import Code, Response, StatusKind
 from mswatch.imap_session.session import RefusedError, Session
@@ -58,13 +59,17 @@ class ImapMark:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be asked of a mailbox, by the server's name; ``count`` is how many messages it has."""
+    """What is going to be asked of a mailbox, by the server's name; ``count`` is how many messages it has.
+
+    With ``makes`` it is made first, which the first connection does.
+    """
 
     own_name: str
     scans: bool
     mark: ImapMark | None
     keys: Sequence[Key] | None
     count: int
+    makes: bool = False
 
     @property
     def to_read(self) -> int:
@@ -81,6 +86,10 @@ class Plan:
 def uids_of(keys: Iterable[Key]) -> NumberSet:
     """Return the UIDs that keys stand for."""
     return NumberSet.of(int(key) for key in keys)
+
+
+def _making(own_name: str) -> tuple[Command, Command]:
+    return commands.create(own_name), commands.subscribe(own_name)
 
 
 class ImapAccount:
@@ -176,10 +185,16 @@ class ImapAccount:
             self.ask_ahead()
 
     def ask_ahead(self) -> None:
-        """Send what the windows have room for."""
+        """Send what the windows have room for.
+
+        What is made is filled afterwards, and that has to wait for all that was sent before; so it is sent in
+        whole windows, and not one by one behind each.
+        """
         window = WINDOW / (self._most if self._is_wide else 1)
-        while self._plan:
-            loads = {lane: 0.0 for lane in self._lanes if not lane.is_over}
+        is_whole = not self._ahead
+        while self._plan and (is_whole or not self._plan[0].makes):
+            lanes = [self._first] if self._plan[0].makes else self._lanes
+            loads = {lane: 0.0 for lane in lanes if not lane.is_over}
             for plan, inquiry in self._ahead:
                 if inquiry.lane in loads:
                     loads[inquiry.lane] += plan.weight
@@ -192,12 +207,25 @@ class ImapAccount:
             if not lane.is_over:
                 lane.push()
 
+    def make(self, own_name: str) -> Done:
+        """Make a mailbox, if that was not done ahead; return how it ended."""
+        asked = self._taken(own_name, lambda plan: plan.makes) or self.idle_lane.ask(*_making(own_name))
+        tags = asked.tags[:2]
+        ends = {event.tag: event for event in asked.events(*tags) if isinstance(event, Done)}
+        made = ends[tags[0]]
+        del asked.tags[:2]
+        if made.kind == "OK" and asked.tags:
+            self._ahead.insert(0, (Plan(own_name, True, None, (), 0), asked))
+        else:
+            asked.let_go()
+        return made
+
     def scan(self, own_name: str, mark: ImapMark | None) -> Inquiry:
         """Open a mailbox and ask what is different; the tags: SELECT, the commands of the scan, the messages.
 
         Only what was planned has the last one.
         """
-        found = self._taken(own_name, lambda plan: plan.scans and plan.mark == mark)
+        found = self._taken(own_name, lambda plan: plan.scans and plan.mark == mark and not plan.makes)
         return found or self._ask(self._first, Plan(own_name, True, mark, (), 0))
 
     def reading(self, own_name: str, keys: Sequence[Key]) -> Inquiry | None:
@@ -266,7 +294,7 @@ class ImapAccount:
     # Commands
 
     def _ask(self, lane: Lane, plan: Plan) -> Inquiry:
-        asked = [self._select(plan)]
+        asked = [*(_making(plan.own_name) if plan.makes else ()), self._select(plan)]
         if plan.scans:
             asked += self._scan_commands(plan.mark)
         if plan.keys is None:

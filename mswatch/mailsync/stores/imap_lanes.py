@@ -1,11 +1,12 @@
 """One of the connections to an IMAP account, and to whom each answer on it belongs.
 
 An *inquiry* is commands that were sent together.  What comes belongs to the oldest one that is not over: its
-commands may be answered together (Dovecot tells the ends of several FETCHes when it has done all of them), so
-nothing is sent behind an inquiry that is under way but one that begins with SELECT, before which a server has
-to end everything.  Inquiries may be sent long before anybody wants their answers;
-who needs the connection meanwhile has what comes first kept for them, up to a limit, and what is not wanted
-any more is let pass.  No answer is ever taken for another question's.
+commands may be answered together (Dovecot tells the ends of several FETCHes when it has done all of them),
+so nothing is sent behind an inquiry that is under way but one that begins with SELECT, before which a server
+has to end everything, or with making the mailbox for it, which tells nothing but its own end.  Inquiries may
+be sent long before anybody wants their answers; who needs the connection meanwhile has what comes first kept
+for them, up to a limit, and what is not wanted any more is let pass.  No answer is ever taken for another
+question's.
 """
 
 from __future__ import annotations

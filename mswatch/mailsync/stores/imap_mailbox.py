@@ -68,6 +68,7 @@ class ImapMailbox(Mailbox):
         self._validity = account.validities.get(own_name, 0)
         self._asked: Inquiry | None = None  # messages that were asked for ahead, and which ones
         self._asked_keys: Set[Key] = frozenset()
+        self._is_known = False  # it was open once, so that it is known which flags it keeps
         self._is_behind = False  # Courier shows what was appended only to who asks whether something is new
 
     # Looking
@@ -252,7 +253,8 @@ class ImapMailbox(Mailbox):
         return None
 
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
-        self._ensure_selected()
+        if not self._is_known:
+            self._ensure_selected()
         window: list[tuple[Message, Aside]] = []
         try:
             for message in messages:
@@ -505,6 +507,7 @@ class ImapMailbox(Mailbox):
             raise MailboxError("the mailbox was made anew while it was worked on")
         self._account.validities[self._own_name] = opened.validity
         self._allowed = opened.allowed
+        self._is_known = True
 
     def _do(self, *work: Command, is_last: bool = False) -> Iterator[object]:
         """Send commands together and yield what happens; the first refusal is raised when all are over.
