@@ -6,7 +6,7 @@ changed, so it does little for a row without a change: two look-ups and two comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mswatch.mailsync.decide import SIDES, Side
@@ -26,12 +26,40 @@ class Seen:
     far: Flags | None
 
 
+class New(Mapping[Key, Flags]):
+    """The messages of a scan without those of rows.  Of them those that found a partner are taken out."""
+
+    def __init__(self, present: Mapping[Key, Flags | None], known: set[Key]) -> None:
+        # Most often all of them are new, or next to none.
+        self._present = {key: present[key] for key in present if key not in known} if known else present
+        self._out: set[Key] = set()
+
+    def __getitem__(self, key: Key) -> Flags:
+        if key in self._out:
+            raise KeyError(key)
+        return self._present[key] or NONE
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._present and key not in self._out
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._present) if not self._out else (k for k in self._present if k not in self._out)
+
+    def __len__(self) -> int:
+        return len(self._present) - len(self._out)
+
+    def take_out(self, key: Key) -> None:
+        """Have it be new no more; nothing if it is not."""
+        if key in self._present:
+            self._out.add(key)
+
+
 @dataclass
 class Difference:
     """What is different: rows with any news by number, and messages without a row, by side."""
 
     rows: dict[int, Seen] = field(default_factory=dict)
-    new: dict[Side, dict[Key, Flags]] = field(default_factory=dict)
+    new: dict[Side, New] = field(default_factory=dict)
 
     def gone(self, side: Side) -> list[Key]:
         """Return the keys that a side had and a scan did not find."""
@@ -73,20 +101,20 @@ class _Side:
     """The messages of one scan, each taken once; what is left is new."""
 
     def __init__(self, scan: Scan) -> None:
-        self._left = dict(scan.present)
+        self._present = scan.present
+        self._taken: set[Key] = set()
         self._vanished = set(scan.vanished)
         self._complete = scan.complete
         self.quiet = not (scan.complete or scan.present or scan.vanished)
 
     def take(self, key: Key, was: Flags | None) -> Flags | None:
         """Return the flags of a known message now; None if it is gone."""
-        if key in self._left:
-            now = self._left.pop(key)
+        if key in self._present and key not in self._taken:
+            self._taken.add(key)
+            now = self._present[key]
             return was if now is None else now
         return None if self._complete or key in self._vanished else was
 
-    def rest(self) -> dict[Key, Flags]:
+    def rest(self) -> New:
         """Return the messages that nobody asked for."""
-        for key in [key for key, flags in self._left.items() if flags is None]:
-            self._left[key] = NONE
-        return self._left  # type: ignore[return-value]  # it holds no None any more
+        return New(self._present, self._taken)

@@ -46,6 +46,9 @@ class KnownMessages(Known):
             yield found | {None} if stamped < count else found
             first = end
 
+    def is_empty(self) -> bool:
+        return self._select("1", "LIMIT 1").fetchone() is None
+
     def unstamped(self) -> Collection[Key]:
         return {key for (key,) in self._select(self._key, f"AND {self._stamp} IS NULL")}
 

@@ -97,6 +97,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class HeldBy:
+    """The flags that a side holds; what stands for them: this stamp (None: not known), or that before."""
+
+    flags: Flags
+    stamp: Stamp | None
+    as_before: bool = False
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """The row of a message on whose flags both sides agreed."""
+
+    row: int
+    near: HeldBy
+    far: HeldBy
+
+
+@dataclass(frozen=True)
 class Intention:
     """A message that was about to be added to a side."""
 
@@ -309,6 +327,20 @@ class State:
             (
                 (row.near, row.far, _text(row.near_flags), _text(row.far_flags), mailbox.id, row.id)
                 for row in rows
+            ),
+        )
+
+    def agree(self, rows: Iterable[Agreed]) -> None:
+        """Remember which flags both sides of messages hold, and their stamps."""
+        self._database.executemany(
+            "UPDATE message SET near_flags = ?, near_stamp = CASE WHEN ? THEN near_stamp ELSE ? END,"
+            " far_flags = ?, far_stamp = CASE WHEN ? THEN far_stamp ELSE ? END WHERE id = ?",
+            (
+                (
+                    *(to_text(each.near.flags), each.near.as_before, each.near.stamp),
+                    *(to_text(each.far.flags), each.far.as_before, each.far.stamp, each.row),
+                )
+                for each in rows
             ),
         )
 

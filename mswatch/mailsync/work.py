@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 
 from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.boxes import Boxes
-from mswatch.mailsync.compare import Difference, RawRow, Seen, compare
+from mswatch.mailsync.compare import Difference, New, RawRow, Seen, compare
 from mswatch.mailsync.copies import Held
 from mswatch.mailsync.decide import (
     SIDES,
@@ -54,7 +54,7 @@ from mswatch.mailsync.options import (
 )
 from mswatch.mailsync.pairing import Identity
 from mswatch.mailsync.safety import judge_mailbox
-from mswatch.mailsync.state import Intention, MailboxRow, NewRow, Row, State
+from mswatch.mailsync.state import Agreed, HeldBy, Intention, MailboxRow, NewRow, Row, State
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -133,9 +133,9 @@ class Work:
         """Tell which messages ``bring_over`` is going to read first, where that is known."""
         new, options = self.difference.new, self._context.options
         if new[side] and not new[other(side)] and options.size_limit is None:
-            keys = [key for key, flags in new[side].items() if is_copied(flags, other(side), self._rules)]
-            if keys and self._rules.of(other(side)).create:
-                yield Expected(self.name, False, None, keys[:BATCH])
+            keys = list(islice(self._copied(new[side], other(side)), BATCH))
+            if keys:
+                yield Expected(self.name, False, None, keys)
 
     def look(self) -> None:
         """Find out what is different."""
@@ -169,10 +169,11 @@ class Work:
 
     def _rows_for(self, scans: dict[Side, Scan]) -> list[RawRow]:
         """Return the rows that scans have to be compared with: few, if they tell only what is different."""
-        keys = {side: {*scan.present, *scan.vanished} for side, scan in scans.items() if not scan.complete}
-        if len(keys) < len(SIDES) or sum(map(len, keys.values())) > BATCH:
+        told = sum(len(scan.present) + len(scan.vanished) for scan in scans.values())
+        if told > BATCH or any(scan.complete for scan in scans.values()):
             return self._state.raw_rows(self.row)
-        return self._state.raw_rows_of(self.row, keys["near"], keys["far"])
+        near, far = ({*scans[side].present, *scans[side].vanished} for side in SIDES)
+        return self._state.raw_rows_of(self.row, near, far)
 
     def _scan(self, side: Side, *, afresh: bool) -> Scan:
         seen = self.there[side]
@@ -187,12 +188,11 @@ class Work:
 
     def _learn(self, scans: dict[Side, Scan]) -> None:
         """Remember what stands for the flags of messages of which nothing else is different."""
-        different = self.difference.rows.values()
         for side in SIDES:
             if not scans[side].complete and scans[side].stamps:
-                others = {_key_or_none(seen.row, side) for seen in different}
-                others.update(self.difference.new[side])
-                learnt = {key: stamp for key, stamp in scans[side].stamps.items() if key not in others}
+                others = {_key_or_none(seen.row, side) for seen in self.difference.rows.values()}
+                new, stamps = self.difference.new[side], scans[side].stamps
+                learnt = {key: stamps[key] for key in stamps if key not in others and key not in new}
                 if learnt:
                     with self._state.transaction():
                         self._state.learn(self.row, side, learnt)
@@ -269,9 +269,14 @@ class Work:
                 copies[side] += self._to_copy(side, new[other(side)])
                 self._copy(side, copies[side])
 
-    def _to_copy(self, side: Side, new: dict[Key, Flags]) -> list[Key]:
-        keys = [key for key, flags in new.items() if is_copied(flags, side, self._rules)]
-        for key in new.keys() - set(keys):
+    def _copied(self, new: New, side: Side) -> Iterator[Key]:
+        """Give those of the new messages of the other side that are copied to this one."""
+        if self._rules.of(side).create:
+            yield from (key for key in new if is_copied(new[key], side, self._rules))
+
+    def _to_copy(self, side: Side, new: New) -> list[Key]:
+        keys = list(self._copied(new, side))
+        for key in new.keys() - set(keys) if len(keys) < len(new) else ():
             self._tell(LEFT, other(side), key)
         return keys
 
@@ -316,7 +321,7 @@ class Work:
                         f"{each.reason}, so that its partner cannot be found", "make it readable"
                     )
                 self._problem(each.reason)
-                self.difference.new[side].pop(each.key, None)
+                self.difference.new[side].take_out(each.key)
             self._unread[side].clear()
 
     def _bodies(self, side: Side, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
@@ -349,7 +354,8 @@ class Work:
             with self._state.transaction():
                 self._state.add_rows(self.row, rows)
         for near_key, far_key in pairs:
-            del new["near"][near_key], new["far"][far_key]
+            new["near"].take_out(near_key)
+            new["far"].take_out(far_key)
 
     def _agree(self, agreements: Sequence[tuple[Seen, Agree]]) -> None:
         for batch in _batches(agreements):
@@ -358,17 +364,27 @@ class Work:
                 wanted = {_key(seen.row, side): _wanted(action, side) for seen, action in batch}
                 now = {_key(seen.row, side): _now(seen, side) or NONE for seen, _ in batch}
                 answers[side] = self._set_flags(side, wanted, now)
-            rows = [
-                replace(seen.row, near_flags=answers["near"][near], far_flags=answers["far"][far])
+            agreed = [
+                Agreed(
+                    seen.row.id,
+                    *(self._held_by(side, seen, answers[side][_key(seen.row, side)]) for side in SIDES),
+                )
                 for seen, _ in batch
-                if (near := _key(seen.row, "near")) in answers["near"]
-                and (far := _key(seen.row, "far")) in answers["far"]
+                if all(_key(seen.row, side) in answers[side] for side in SIDES)
             ]
-            self.unsettled |= len(rows) < len(batch)
+            self.unsettled |= len(agreed) < len(batch)
             with self._state.transaction():
-                self._state.save_rows(rows, self.row)
+                self._state.agree(agreed)
 
-    def _set_flags(self, side: Side, wanted: dict[Key, Flags], now: dict[Key, Flags]) -> dict[Key, Flags]:
+    def _held_by(self, side: Side, seen: Seen, flags: Flags) -> HeldBy:
+        """Return the flags that a side holds now, and what stands for them."""
+        key = _key(seen.row, side)
+        if flags != _now(seen, side):
+            return HeldBy(flags, self._box(side).stamp(key))
+        stamp = self._stamps[side].get(key)
+        return HeldBy(flags, stamp, as_before=stamp is None and flags == _base(seen.row, side))
+
+    def _set_flags(self, side: Side, wanted: dict[Key, Flags], now: Mapping[Key, Flags]) -> dict[Key, Flags]:
         """Have a side hold these flags; return what it holds then."""
         answers = {key: flags for key, flags in wanted.items() if flags == now[key]}
         changes = {key: flags for key, flags in wanted.items() if key not in answers}
@@ -579,9 +595,10 @@ class Work:
 
         What is different in its flags is merged like that of any other message.
         """
-        flags = self.difference.new[side].pop(key)
+        flags = self.difference.new[side][key]
+        self.difference.new[side].take_out(key)
         # There already, if a run was cut off that had moved it and not remembered.
-        self.difference.new[other(side)].pop(new_key, None)
+        self.difference.new[other(side)].take_out(new_key)
         partner = _now(seen, other(side))
         if side == "near":
             moved = Seen(replace(seen.row, near=key, far=new_key), flags, partner)
@@ -600,7 +617,7 @@ class Work:
 
     def leave_alone(self, side: Side, key: Key) -> None:
         """A message of which it is not known yet what became of its partner: the next run pairs them."""
-        self.difference.new[side].pop(key)
+        self.difference.new[side].take_out(key)
         self.unsettled = True
 
     def _box(self, side: Side) -> Mailbox:
@@ -656,6 +673,10 @@ def _key(row: Row, side: Side) -> Key:
     if key is None:
         raise AssertionError(f"a message that {side} does not have was to be worked on there")
     return key
+
+
+def _base(row: Row, side: Side) -> Flags | None:
+    return row.near_flags if side == "near" else row.far_flags
 
 
 def _now(seen: Seen, side: Side) -> Flags | None:

@@ -15,6 +15,7 @@ from mswatch.mailsync.stores.contract import (
     NotRead,
     Scan,
     Seen,
+    Stamp,
     Store,
 )
 
@@ -103,6 +104,9 @@ class MailboxAround(Mailbox):
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         return self.inner.set_flags(wanted)
+
+    def stamp(self, key: Key) -> Stamp | None:
+        return self.inner.stamp(key)
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         return self.inner.remove(keys)

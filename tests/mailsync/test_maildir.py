@@ -211,6 +211,31 @@ def test_keywords_as_courier_has_them(store: MaildirStore, root: Path) -> None:
     assert whole(store.open_mailbox("INBOX")).present[b"3.host"] == wanted
 
 
+def test_stamp_after_flags_were_set_is_of_these_flags(store: MaildirStore, root: Path) -> None:
+    """Others may give it other flags while the file of the next one is looked for."""
+    mailbox = store.open_mailbox("INBOX")
+    (root / "cur/1.host:2,").touch()
+    (root / "cur/2.host:2,").touch()
+    with remembered({b"1.host": b":2,", b"2.host": b":2,"}) as mailbox.known:
+        mailbox.scan_known(None)
+        (root / "cur/2.host:2,").rename(root / "cur/2.host:2,R")
+        real_rename = os.rename
+
+        def rename(source: bytes, target: bytes) -> None:
+            real_rename(source, target)
+            if b"1.host" in target:
+                real_rename(target, root / "cur/1.host:2,F")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "rename", rename)
+            wanted = frozenset({SEEN})
+            assert dict(mailbox.set_flags({b"1.host": wanted, b"2.host": wanted})) == {
+                b"1.host": wanted,
+                b"2.host": wanted,
+            }
+        assert [mailbox.stamp(key) for key in (b"1.host", b"2.host")] == [b":2,S", b":2,S"]
+
+
 def test_mark_of_a_fresh_directory_is_not_given(store: MaildirStore, root: Path) -> None:
     """A directory that changed just now, or whose time lies ahead, has no mark."""
     mailbox = store.open_mailbox("INBOX")

@@ -145,6 +145,10 @@ class Known(ABC):
         """Give key and stamp of each message as one word, in portions; None for messages without a stamp."""
 
     @abstractmethod
+    def is_empty(self) -> bool:
+        """Tell whether no message is known."""
+
+    @abstractmethod
     def unstamped(self) -> Collection[Key]:
         """Return the messages without a stamp: it is not known which flags they have now."""
 
@@ -217,6 +221,10 @@ class Mailbox(ABC):
     @abstractmethod
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         """Give messages these flags; answer which flags they have then, without those that cannot be kept."""
+
+    def stamp(self, key: Key) -> Stamp | None:
+        """Return the stamp of a message whose flags were just set; None if it is not known."""
+        return None
 
     @abstractmethod
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:

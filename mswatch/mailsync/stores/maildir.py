@@ -29,9 +29,11 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from mswatch.errors import UnavailableError
+from mswatch.mailsync.derived import Derived
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, NONE, SEEN, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -57,7 +59,10 @@ from mswatch.names import NameForm, canonical, own, show
 SETTLED_NS = 3_000_000_000  # a directory this old has a time that no later change can have too (FAT: 2 s)
 LISTINGS = 4  # that a message must be missing from, if the directory changes all the time
 FIND_AGAIN = 20  # times that a file is looked for which others rename all the time
+ALIKE = 12  # bytes of the end of a name that is likely to be that of many: ``:2,`` and all letters are nine
 FEW = 8  # messages for which one fsync each is cheaper than one syncfs
+
+Place = bytes  # of a message: what follows its key in its name in cur, or a slash and what follows it in new
 
 _PARTS = (b"tmp", b"cur", b"new")
 _LETTERS = {b"D": DRAFT, b"F": FLAGGED, b"P": FORWARDED, b"R": ANSWERED, b"S": SEEN, b"T": DELETED}
@@ -305,35 +310,41 @@ class _MaildirMailbox(Mailbox):
         self._cur = directory + b"/cur/"
         self._tmp = directory + b"/tmp/"
         self._names = names
-        self._place = place
-        # Where messages are: the name in cur, or a slash and the name in new; paths would be twice as large.
-        self._places: dict[Key, bytes] | None = None  # as last listed
-        self._changed: dict[Key, bytes] = {}  # without a list: those that were looked at one by one
+        self._place_of = place
+        # The first two are given away with a scan, and never changed.
+        self._listed: Mapping[Key, Place] | None = None  # all messages, as last listed
+        self._different: Mapping[Key, Place] = {}  # without a list: those that a scan had to tell
+        self._moved: dict[Key, Place] = {}  # where messages were put or found since then
+        self._stamps: dict[Key, Stamp] = {}  # of those whose flags were set last
         self._looked_at: Mark | None = None  # the mark before the last scan
         self._keywords = Keywords(directory)
         self._flags_by_info: dict[bytes, Flags] = {}
-        self._stamps: dict[Stamp, Stamp] = {}
+        self._alike: dict[Place, Place] = {}
 
     def scan(self, since: Mark | None) -> Scan:
         mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
         self._read_keywords()
-        places = self._list()
-        present = {key: self._flags(place.partition(b":")[2]) for key, place in places.items()}
-        if self._keywords.in_names:
-            stamps = {key: self._stamp(place.removeprefix(b"/"), key) for key, place in places.items()}
-            return Scan(b"", mark, True, present, (), stamps)
-        for key in self._keywords.by_message.keys() & present.keys():
-            present[key] |= self._keywords.by_message[key]
-        return Scan(b"", mark, True, present)
+        return self._told(mark, self._list(), complete=True)
+
+    def _told(
+        self, mark: Mark | None, places: Mapping[Key, Place], *, complete: bool, gone: Collection[Key] = ()
+    ) -> Scan:
+        """Tell of these messages; what names say is read out of them when somebody asks."""
+        by_message = self._keywords.by_message
+        if not self._keywords.in_names:
+            flags = Derived(places, lambda key, place: self._flags(place) | by_message.get(key, NONE))
+            return Scan(b"", mark, complete, flags, gone)
+        flags = Derived(places, lambda _, place: self._flags(place))
+        return Scan(b"", mark, complete, flags, gone, Derived(places, lambda _, place: self._stamp(place)))
 
     def scan_known(self, since: Mark | None) -> Scan:
         mark = self._looked_at = _mark(self._directory)
         if mark is not None and mark == since:
             return Scan(b"", mark, False, {})
         self._read_keywords()
-        if self.known is None or not self._keywords.in_names:
+        if self.known is None or not self._keywords.in_names or self.known.is_empty():
             return self.scan(None)
         return self._scan_names(mark, self.known) or self.scan(None)
 
@@ -342,7 +353,7 @@ class _MaildirMailbox(Mailbox):
 
         What is done for each message is done by the interpreter's own sets.
         """
-        delivered = set(_listed(self._new))
+        delivered = set(_names_in(self._new))
         names = set(os.listdir(self._cur))
         count = len(names) + len(delivered)
         names.update(delivered)
@@ -352,28 +363,33 @@ class _MaildirMailbox(Mailbox):
         for portion in known.names():
             missing |= portion - names
             names -= portion
-        unknown = [name for name in names if name[0] != 46]  # a dot: never a message
+        unknown = sorted(name for name in names if name[0] != 46)  # a dot: never a message
         delivered &= names
-        places = {key_of(name): b"/" + name if name in delivered else name for name in unknown}
+        places = {}
+        for name in unknown:
+            key = key_of(name)
+            places[key] = self._place(name, key, delivered=name in delivered)
         gone = {key_of(name) for name in missing if name is not None}
         doubtful = gone | set(known.unstamped()) if None in missing else gone
         if len(places) != len(unknown) or known.has_longer(doubtful | places.keys(), b","):
             return None
-        present, stamps = {}, {}
-        for key, was in {**dict.fromkeys(places), **known.stamps(places.keys())}.items():
-            if was is not None and key + was not in missing:
-                return None
-            stamp = self._stamp(places[key].removeprefix(b"/"), key)
-            if stamp != was:  # the same where keywords are part of it
-                present[key] = self._flags(places[key].partition(b":")[2])
-                stamps[key] = stamp
-        self._changed = places
-        return Scan(b"", mark, False, present, doubtful - places.keys(), stamps)
+        before = known.stamps(places.keys())
+        if any(was is not None and key + was not in missing for key, was in before.items()):
+            return None
+        self._listed, self._different = None, places
+        self._moved.clear()
+        # The stamp can be the same where keywords are part of it.
+        different = {key: at for key, at in places.items() if self._stamp(at) != before.get(key)}
+        return self._told(mark, different, complete=False, gone=doubtful - places.keys())
 
-    def _stamp(self, name: bytes, key: Key) -> Stamp:
+    def _place(self, name: bytes, key: Key, *, delivered: bool) -> Place:
+        place = b"/" + name[len(key) :] if delivered else name[len(key) :]
+        return self._alike.setdefault(place, place) if len(place) <= ALIKE else place
+
+    def _stamp(self, place: Place) -> Stamp:
         """Return what follows the key in a name, and what the letters of keywords in it mean at present."""
-        stamp = name[len(key) :] + self._keywords.meaning(name.partition(b":2,")[2])
-        return self._stamps.setdefault(stamp, stamp)  # most are alike
+        ending = place.removeprefix(b"/")
+        return ending + self._keywords.meaning(ending.partition(b":2,")[2])
 
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         if self._looked_at is not None and _mark(self._directory) == self._looked_at:
@@ -385,9 +401,13 @@ class _MaildirMailbox(Mailbox):
                 break
         return missing
 
-    def _list(self) -> dict[Key, bytes]:
-        """List both directories; ``new`` first, so that what moves to ``cur`` is seen once at least."""
-        places: dict[Key, bytes] = {}
+    def _list(self) -> Mapping[Key, Place]:
+        """List both directories; ``new`` first, so that what moves to ``cur`` is seen once at least.
+
+        In order of the names, which is that of their delivery: what is written down one after the other then
+        lies side by side, and what changes together does so.
+        """
+        places: dict[Key, Place] = {}
         names = 0
         for directory in (self._new, self._cur):
             try:
@@ -396,31 +416,42 @@ class _MaildirMailbox(Mailbox):
                 if directory == self._cur:
                     raise
                 continue
-            for name in listed:
+            listed.sort(reverse=True)
+            delivered = directory == self._new
+            while listed:  # a name is let go of once its key is known
+                name = listed.pop()
                 if name[0] != 46:  # a dot: never a message
                     names += 1
-                    place = b"/" + name if directory == self._new else name
-                    places[name.partition(b":")[0].partition(b",")[0] or name] = place
+                    key = name.partition(b":")[0].partition(b",")[0] or name
+                    places[key] = self._place(name, key, delivered=delivered)
         if len(places) != names:
             places = self._list_whole_names()
-        self._places = places
+        self._listed, self._different = places, {}
+        self._moved.clear()
         return places
 
-    def _list_whole_names(self) -> dict[Key, bytes]:
+    def _list_whole_names(self) -> dict[Key, Place]:
         """List where names are not unique up to the comma: those that clash go by all before the colon."""
-        by_key: dict[Key, dict[bytes, bytes]] = {}
+        by_key: dict[Key, dict[Key, Place]] = {}
         for directory in (self._new, self._cur):
-            for name in sorted(_listed(directory)):
+            for name in sorted(_names_in(directory)):
                 if name[0] != 46:
-                    place = b"/" + name if directory == self._new else name
-                    by_key.setdefault(key_of(name), {})[name.partition(b":")[0] or name] = place
+                    longer = name.partition(b":")[0] or name
+                    place = self._place(name, longer, delivered=directory == self._new)
+                    by_key.setdefault(key_of(name), {})[longer] = place
         places = {}
         for key, files in by_key.items():
-            places.update(files if len(files) > 1 else dict.fromkeys([key], *files.values()))
+            if len(files) > 1:
+                places.update(files)
+            else:
+                ((longer, place),) = files.items()
+                start = place[:1] if place.startswith(b"/") else b""
+                places[key] = start + longer[len(key) :] + place[len(start) :]
         return places
 
-    def _flags(self, info: bytes) -> Flags:
+    def _flags(self, place: Place) -> Flags:
         """Return what the end of a name says; the same object for the same end, because messages are many."""
+        info = place.partition(b":")[2]
         found = self._flags_by_info.get(info)
         if found is None:
             letters = [info[i : i + 1] for i in range(2, len(info))] if info.startswith(b"2,") else []
@@ -457,51 +488,63 @@ class _MaildirMailbox(Mailbox):
                 if size_limit is not None and status.st_size > size_limit:
                     yield NotRead(key, f"{status.st_size} bytes are more than the limit", lasting=True)
                     continue
-                place = (self._changed if self._places is None else self._places).get(key, b"")
-                flags = self._flags(place.partition(b":")[2]) | self._keywords.by_message.get(key, NONE)
+                flags = self._flags(self._last_seen(key) or b"") | self._keywords.by_message.get(key, NONE)
                 yield Message(key, flags, status.st_mtime_ns, status.st_size, chunks(fd, status.st_size))
             finally:
                 os.close(fd)
 
     def _open(self, key: Key) -> int | NotRead | None:
         """Open a message wherever it is now; None if it is gone."""
-        return self._where_it_is(key, lambda path: open_regular(key, path))
+        return self._where_it_is(key, lambda key, place: open_regular(key, self._path(key, place)))
 
-    def _where_it_is(self, key: Key, act: Callable[[bytes], int | NotRead | None]) -> int | NotRead | None:
+    def _where_it_is(
+        self, key: Key, act: Callable[[Key, Place], int | NotRead | None]
+    ) -> int | NotRead | None:
         """Do something with a message's file, finding it again if it was renamed; None if it is gone."""
-        for likely in self._likely_places(key) if self._places is None else ():
-            self._changed[key] = likely
+        seen = self._last_seen(key)
+        if seen is None and self._listed is not None:
+            return None
+        for likely in self._likely_places(key):
+            if likely != self._last_seen(key):
+                self._moved[key] = likely
             try:
-                return act(self._path(likely))
+                return act(key, likely)
             except FileNotFoundError:
-                self._changed.pop(key, None)
-        places = self._places if self._places is not None else self._list()
-        path = b""
+                self._moved.pop(key, None)
+        before: Place | None = None
         for _ in range(FIND_AGAIN):
-            place = places.get(key)
+            place = self._list().get(key)
             if place is None:
                 return None
-            path = self._path(place)
+            path = self._path(key, place)
             try:
-                return act(path)
+                return act(key, place)
             except FileNotFoundError:
-                places = self._list()
-                if places.get(key) == place and os.path.islink(path):
+                if place == before and os.path.islink(path):
                     return NotRead(key, f"{_shown(path)} is a link that leads nowhere", lasting=True)
+            before = place
         return NotRead(key, f"{_shown(path)} is renamed all the time")
 
-    def _path(self, place: bytes) -> bytes:
-        return self._new + place[1:] if place.startswith(b"/") else self._cur + place
+    def _path(self, key: Key, place: Place) -> bytes:
+        return self._new + key + place[1:] if place.startswith(b"/") else self._cur + key + place
 
-    def _likely_places(self, key: Key) -> Iterator[bytes]:
+    def _last_seen(self, key: Key) -> Place | None:
+        moved = self._moved.get(key)
+        if moved is not None:
+            return moved
+        return (self._different if self._listed is None else self._listed).get(key)
+
+    def _likely_places(self, key: Key) -> Iterator[Place]:
         """Give where a message was last seen, or when its stamp was learnt."""
-        seen = self._changed.get(key)
+        seen = self._last_seen(key)
         if seen is not None:
             yield seen
-        stamp = self.known.stamps([key]).get(key) if self.known is not None else None
+        if self._listed is not None or self.known is None:
+            return
+        stamp = self.known.stamps([key]).get(key)
         if stamp is not None:
-            name = key + stamp.partition(b"\0")[0]
-            yield from (name, b"/" + name)
+            ending = stamp.partition(b"\0")[0]
+            yield from (ending, b"/" + ending)
 
     def propose(self, count: int) -> Sequence[Key]:
         return [self._names.next() for _ in range(count)]
@@ -546,12 +589,12 @@ class _MaildirMailbox(Mailbox):
         bring_to_disk_all([self._tmp + key for _, key, _ in written], self._tmp, few=FEW)
         stamps: dict[Key, Stamp | None] = {}
         for _, key, flags in written:
-            place = key + b":2," + self._letters(flags, b"") if flags else b"/" + key
-            in_name = self._keywords.in_names
-            stamps[key] = self._stamp(place.removeprefix(b"/"), key) if in_name else None
-            os.rename(self._tmp + key, self._path(place))
-            if self._places is not None:
-                self._places[key] = place
+            place = b":2," + self._letters(flags, b"") if flags else b"/"
+            stamps[key] = self._stamp(place) if self._keywords.in_names else None
+            os.rename(self._tmp + key, self._path(key, place))
+        if self._listed is not None:
+            self._different = self._listed
+            self._listed = None  # it is not complete any more
         bring_to_disk(self._new)
         bring_to_disk(self._cur)
         for message, key, flags in written:
@@ -565,46 +608,63 @@ class _MaildirMailbox(Mailbox):
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         done = []
+        self._stamps.clear()
+        self._recall(wanted)
         for key, flags in wanted.items():
             storable = self._keywords.storable(flags)
-            result = self._where_it_is(key, lambda path, flags=storable: self._rename(path, flags))  # type: ignore[misc]
+            result = self._where_it_is(key, partial(self._rename, storable))
             if isinstance(result, NotRead):
                 raise MailboxError(result.reason)
             if result is not None:
                 done.append((key, storable))
+                # At once: others may give it other flags, which a list made for another message tells.
+                place = self._last_seen(key)
+                if place is not None and self._keywords.in_names and self._flags(place) == storable:
+                    self._stamps[key] = self._stamp(place)
         self._keywords.write(dict(done))
         bring_to_disk(self._new)
         bring_to_disk(self._cur)
         yield from done
 
-    def _rename(self, path: bytes, flags: Flags) -> int:
-        directory, _, name = path.rpartition(b"/")
-        base, _, info = name.partition(b":")
+    def stamp(self, key: Key) -> Stamp | None:
+        return self._stamps.get(key)
+
+    def _recall(self, keys: Collection[Key]) -> None:
+        """Look up at once where messages probably are; one that is elsewhere is looked for by itself."""
+        if self._listed is None and self.known is not None:
+            for key, stamp in self.known.stamps([k for k in keys if self._last_seen(k) is None]).items():
+                if stamp is not None:
+                    ending = stamp.partition(b"\0")[0]
+                    self._moved[key] = ending if b":" in ending else b"/" + ending
+
+    def _rename(self, flags: Flags, key: Key, place: Place) -> int:
+        base, _, info = place.partition(b":")
         letters = self._letters(flags, info[2:] if info.startswith(b"2,") else b"")
-        if not letters and directory + b"/" == self._new:
+        if not letters and place.startswith(b"/") and not info:
             return 0
-        place = base + b":2," + letters
-        if self._path(place) != path:
-            os.rename(path, self._path(place))
-            if self._places is not None:
-                self._places[key_of(name)] = place
-            self._changed.pop(key_of(name), None)
+        new_place = base.removeprefix(b"/") + b":2," + letters
+        if new_place != place:
+            os.rename(self._path(key, place), self._path(key, new_place))
+            self._moved[key] = new_place
         return 0
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
+        self._recall(keys)
         for key in keys:
-            result = self._where_it_is(key, _unlink)
+            result = self._where_it_is(key, lambda key, place: _unlink(self._path(key, place)))
             if isinstance(result, NotRead):
                 raise MailboxError(result.reason)
+            self._moved.pop(key, None)
         bring_to_disk(self._new)
         bring_to_disk(self._cur)
         yield from keys
 
     def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
-        target = self._place(mailbox)
+        target = self._place_of(mailbox)
         moved: list[tuple[Key, Key]] = []
+        self._recall(keys)
         for key in keys:
-            result = self._where_it_is(key, lambda path: _move(path, target))
+            result = self._where_it_is(key, lambda key, place: _move(self._path(key, place), target))
             if isinstance(result, NotRead):
                 raise MailboxError(result.reason)
             if result is not None:
@@ -614,8 +674,8 @@ class _MaildirMailbox(Mailbox):
         yield from moved
 
     def close(self) -> None:
-        self._places = None
-        self._changed = {}
+        self._listed, self._different = None, {}
+        self._moved.clear()
 
 
 def _seen(directory: bytes) -> Seen | None:
@@ -656,7 +716,7 @@ def _directories_in(directory: bytes) -> list[bytes]:
         return [entry.name for entry in entries if entry.is_dir()]
 
 
-def _listed(directory: bytes) -> list[bytes]:
+def _names_in(directory: bytes) -> list[bytes]:
     try:
         return os.listdir(directory)
     except FileNotFoundError:
@@ -677,7 +737,7 @@ def _remove_quietly(remove: Callable[[bytes], None], path: bytes) -> None:
 
 
 def _remove_files(directory: bytes, is_ours: Callable[[bytes], bool]) -> None:
-    for name in _listed(directory):
+    for name in _names_in(directory):
         if is_ours(name):
             _remove_quietly(os.unlink, directory + b"/" + name)
 
