@@ -49,6 +49,7 @@ class Store:
     command: tuple[str, ...] = ()  # any program that speaks the watcher protocol
     imap: Server | None = None
     login: Login = field(default_factory=Login)  # with imap
+    subscribed: bool = False  # with imap: mailboxes that are not subscribed there are not synced
     names: NameForm = CANONICAL
     inputkill: bool = False  # run the command under inputkill, because it does not look at its own stdin
     # What mailsync may do here.

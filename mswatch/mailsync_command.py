@@ -34,7 +34,7 @@ from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
-from mswatch.mailsync.stores.contract import Store
+from mswatch.mailsync.stores.contract import UNSUBSCRIBED, Store
 from mswatch.mailsync.telling import Teller
 from mswatch.mailsync_state import remembering, state_file
 from mswatch.names import show
@@ -336,6 +336,7 @@ def _imap_store(store: accounts.Store, server: Server, glimpse: Glimpse | None, 
         store.names.own_names,
         connections=connections,
         uses=uses,
+        subscribed=store.subscribed,
     )
 
 
@@ -355,6 +356,7 @@ def _place(store: accounts.Store) -> str:
 def engine_options(account: Account, options: argparse.Namespace) -> Options:
     """Return what the account and the command line ask for."""
     near, far = account.stores
+    unsubscribed = {UNSUBSCRIBED} if near.subscribed or far.subscribed else set[str]()
     return Options(
         rules=Rules(_permissions(near), _permissions(far), restore=options.undo_deletions),
         near_trash=near.trash,
@@ -365,7 +367,7 @@ def engine_options(account: Account, options: argparse.Namespace) -> Options:
         largest_share=account.sync.largest_deletion,
         believe=options.accept_deletions,
         skip=account.sync.skip,
-        skip_uses=account.sync.skip_uses,
+        skip_uses=account.sync.skip_uses | unsubscribed,
         dedupe=options.dedupe,
     )
 

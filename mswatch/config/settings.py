@@ -462,6 +462,16 @@ SETTINGS = (
     ),
     Setting(
         STORE,
+        "subscribed",
+        values.FLAG,
+        "With imap: true: only mailboxes that are subscribed there are synced, and INBOX. All others are "
+        "left alone in both stores, also when they are unsubscribed later.",
+        default=False,
+        default_text="false",
+        sample={"store.server": "# true"},
+    ),
+    Setting(
+        STORE,
         "separator",
         values.SEPARATOR,
         "What the watcher writes between the levels of a mailbox name.",

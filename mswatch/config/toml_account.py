@@ -194,6 +194,7 @@ class _Reader:
             command=values["command"] or (),
             imap=imap,
             login=login,
+            subscribed=values["subscribed"],
             names=_name_form(values, kind),
             inputkill=values["inputkill"],
             create=values["create"],
@@ -324,7 +325,9 @@ _TREES = ("maildir", "mbox", "mh")
 _WATCHED = (*_TREES, "command")
 _SERVED = ("imap", "tunnel")
 _PASSWORDS = ("password_command", "password_file", "token_command")
-_ONLY_WITH_IMAP = ("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit", "connections")
+_ONLY_WITH_IMAP = (
+    *("user", *_PASSWORDS, "password_limit", "mechanisms", "silence_limit", "connections", "subscribed"),
+)
 _ONLY_WITH_TLS = ("fingerprints", "authorities", "client_certificate")
 _SECRETS = ("password", "pass")
 _NO_SERVER = "only a server says what a mailbox is for, and there is no imap"

@@ -229,6 +229,11 @@ def list_mailboxes(
     return _command("LIST", *parts)
 
 
+def list_subscribed(pattern: str) -> Command:
+    """List what is subscribed, where the server has no LIST-EXTENDED to say it."""
+    return _command("LSUB", b' "" ', _list_name(pattern))
+
+
 def _list_name(text: str) -> Part:
     if len(text) <= QUOTED_LENGTH and _QUOTABLE.fullmatch(text):
         return _quoted(text)  # wildcards are no atom's characters everywhere

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 from mswatch.imap.errors import ProtocolError
@@ -355,6 +356,10 @@ def _listed(reader: Reader) -> Listed:
     return Listed(name, separator, attributes, old_name, child_info)
 
 
+def _subscription(reader: Reader) -> Listed:
+    return replace(_listed(reader), is_subscription=True)
+
+
 def _separator(reader: Reader) -> str | None:
     found = reader.string()
     if found is None:
@@ -424,7 +429,7 @@ _PARSERS: dict[bytes, Callable[[Reader], Response]] = {
     b"SEARCH": _search,
     b"ESEARCH": _extended_search,
     b"LIST": _listed,
-    b"LSUB": _listed,
+    b"LSUB": _subscription,
     b"STATUS": _mailbox_status,
     b"NAMESPACE": _namespaces,
     b"ID": _identification,

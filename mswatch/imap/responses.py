@@ -153,6 +153,7 @@ class Listed:
     attributes: frozenset[str]  # in lower case: \\noselect, \\sent
     old_name: str | None = None  # it was renamed (RFC 5465)
     child_info: tuple[str, ...] = ()  # what RECURSIVEMATCH found below
+    is_subscription: bool = False  # of a LSUB: it need not be there
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ LOGINS: dict[str, type[Plain | XOAuth2 | OAuthBearer]] = {
     "XOAUTH2": XOAuth2,
     "OAUTHBEARER": OAuthBearer,
 }
-_MAY_SAY = frozenset((b"CAPABILITY", b"STARTTLS", b"ENABLE", b"ID", b"NAMESPACE", b"LIST", b"STATUS"))
+_MAY_SAY = frozenset(
+    (b"CAPABILITY", b"STARTTLS", b"ENABLE", b"ID", b"NAMESPACE", b"LIST", b"LSUB", b"STATUS")
+)
 _STATUSES = frozenset((b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"))
 
 

@@ -163,7 +163,10 @@ class Engine:
         for side in SIDES:
             told = uses.told_now(self._told[side], listed[side], self._options.skip_uses)
             if everything and told:
-                told = uses.without_gone(told, {*listed["near"], *listed["far"], *self._state.mailboxes()})
+                rows = self._state.mailboxes()
+                base = {name: row.identity(side) for name, row in rows.items()}
+                told = uses.renamed(told, self._told[side], listed[side], base)
+                told = uses.without_gone(told, {*listed["near"], *listed["far"], *rows})
             self._told[side] = told
             remembered = uses.to_bytes(told)
             if self._state.about(f"{side}_uses") != remembered:

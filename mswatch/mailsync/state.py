@@ -80,6 +80,10 @@ class MailboxRow:
         """Return the epoch of a side; None if the mailbox never was there."""
         return self.near_epoch if side == "near" else self.far_epoch
 
+    def identity(self, side: Side) -> bytes:
+        """Return the identity on a side; empty if unknown."""
+        return self.near_identity if side == "near" else self.far_identity
+
     def mark(self, side: Side) -> Mark | None:
         """Return the mark of a side."""
         return self.near_mark if side == "near" else self.far_mark

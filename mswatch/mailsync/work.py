@@ -498,8 +498,9 @@ class Work:
             trash = ""
         self._touched.add(side)
         if trash:
-            if not self._context.options.trash_use(side):  # then it was found
-                self._context.boxes.store(side).make_mailbox(trash)
+            store = self._context.boxes.store(side)
+            if not self._context.options.trash_use(side) and trash not in store.mailboxes([trash]):
+                store.make_mailbox(trash)
             trashes.add(trash)
         box = self._box(side)
         for key in [key for key, _ in box.move(keys, trash)] if trash else box.remove(keys):

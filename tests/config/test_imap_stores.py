@@ -95,6 +95,7 @@ def test_everything_that_is_said_counts() -> None:
         client_certificate = "~/me.pem"
         silence_limit = 7
         connections = 2
+        subscribed = true
         names = {{ "[Gmail]/Sent Mail" = "Sent" }}
         """
     )
@@ -113,6 +114,7 @@ def test_everything_that_is_said_counts() -> None:
         "me@example.org", command=("oama",), limit_s=20, is_token=True, mechanisms=("XOAUTH2",)
     )
     assert store.names.own_names == (("[Gmail]/Sent Mail", "Sent"),)
+    assert store.subscribed
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ KNOWN: list[tuple[bytes, Response]] = [
         b'* LIST (\\NonExistent) "/" "x" ("CHILDINFO" ("SUBSCRIBED") "OLDNAME" ("y") Z (1 (2)))',
         Listed("x", "/", frozenset({"\\nonexistent"}), "y", ("SUBSCRIBED",)),
     ),
-    (b'* LSUB () "." a', Listed("a", ".", NONE)),
+    (b'* LSUB () "." a', Listed("a", ".", NONE, is_subscription=True)),
     (
         b'* NAMESPACE (("INBOX." ".")("x" NIL "X-PARAM" ("F"))) NIL (("#s/" "/"))',
         Namespaces(

@@ -233,6 +233,21 @@ def test_uses(account: Account, tls_dovecot: Dovecot) -> None:
     )
 
 
+def test_subscribed(account: Account) -> None:
+    """Only what is subscribed is synced, and listed; and again nothing is done."""
+    for name in ("shown", "hidden"):
+        deliver(account.there.store.make(name))
+    (account.there.store.root / "subscriptions").write_text("shown\n")
+    account.configure(far="subscribed = true")
+    out, _ = account.mailsync("work")
+    assert ("shown: " in out, "hidden" in out) == (True, False)
+    for _ in range(2):
+        assert account.mailsync("work") == ("", "")
+    assert account.mailsync("--list", "far", "work") == ("INBOX\nshown\n", "")
+    account.configure()
+    assert "hidden: " in account.mailsync("work")[0]
+
+
 @pytest.mark.parametrize(("sync", "copied"), [("", 4), ('size_limit = "4k"', 3)])
 def test_dry_run_reads_no_mail(account: Account, tls_dovecot: Dovecot, sync: str, copied: int) -> None:
     """A dry run says what would come, transfers nothing of it, and leaves no trace here."""

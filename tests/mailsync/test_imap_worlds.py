@@ -44,6 +44,7 @@ class ImapWorld(KindWorld):
     imap_sides: tuple[Side, ...] = ("far",)
     settings: tuple[str, ...] = ()
     uses = False  # the server is asked what mailboxes are for
+    subscribed = False  # and which ones are subscribed
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, *self.pair)
@@ -58,7 +59,12 @@ class ImapWorld(KindWorld):
         location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
         tunnel = self.dovecot.tunnel("world", location, *self.settings)
         noted = ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
-        return ImapStore(side, lambda: log_in(Server(tunnel=noted), Login()), uses=self.uses)
+        return ImapStore(
+            side,
+            lambda: log_in(Server(tunnel=noted), Login()),
+            uses=self.uses,
+            subscribed=self.subscribed,
+        )
 
     @property
     def _pids(self) -> Path:

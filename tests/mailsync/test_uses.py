@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mswatch.mailsync.stores.contract import Seen
-from mswatch.mailsync.uses import from_bytes, to_bytes, told_now, without_gone
+from mswatch.mailsync.uses import from_bytes, renamed, to_bytes, told_now, without_gone
 from mswatch.names import USES, as_use
 
 ALL, JUNK, TRASH = frozenset({"\\All"}), frozenset({"\\Junk"}), frozenset({"\\Trash"})
@@ -33,6 +33,35 @@ def test_what_was_told_stands(
 ) -> None:
     """Until something else is told of a mailbox, and as long as that use is left out."""
     assert told_now(before, listed, ALL | JUNK) == now
+
+
+def seen(identity: bytes, uses: frozenset[str] = NOTHING) -> Seen:
+    """Return a mailbox in a list."""
+    return Seen(identity, None, uses)
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "listed", "now"),
+    [
+        ({}, {"b": ALL}, {"b": seen(b"1", ALL)}, {"a": ALL, "b": ALL}),
+        ({}, {"b": ALL}, {"b": seen(b"2", ALL)}, {"b": ALL}),
+        ({}, {"b": ALL}, {"b": seen(b"1", ALL), "a": seen(b"1")}, {"b": ALL}),
+        ({"b": ALL}, {"b": ALL}, {"b": seen(b"1", ALL)}, {"b": ALL}),  # b was there before a went
+        ({}, {"other": ALL}, {"other": seen(b"1", ALL)}, {"other": ALL}),  # it is remembered itself
+        ({"a": ALL, "b": ALL}, {"a": ALL}, {"b": seen(b"1")}, {}),
+        ({"a": ALL}, {"a": ALL}, {"other": seen(b"1")}, {"a": ALL}),
+        ({"a": ALL}, {"a": ALL}, {}, {"a": ALL}),
+        ({}, {"b": ALL}, {"b": seen(b"", ALL)}, {"b": ALL}),
+    ],
+)
+def test_renamed_to_what_is_left_out(
+    before: dict[str, frozenset[str]],
+    told: dict[str, frozenset[str]],
+    listed: dict[str, Seen],
+    now: dict[str, frozenset[str]],
+) -> None:
+    """A mailbox that is gone is what it is called now, as far as identities tell."""
+    assert renamed(told, before, listed, {"a": b"1", "other": b"3", "unknown": b""}) == now
 
 
 def test_what_nobody_has_is_forgotten() -> None:

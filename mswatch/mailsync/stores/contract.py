@@ -48,6 +48,9 @@ Mark = bytes
 Stamp = bytes
 
 
+UNSUBSCRIBED = "unsubscribed"  # of a mailbox that is not subscribed, where that is asked for
+
+
 class MailboxError(TemporaryError):
     """One mailbox cannot be worked on now; others may."""
 
@@ -64,7 +67,8 @@ class Seen:
     store can tell (Maildir: the directory's inode; IMAP: MAILBOXID, else UIDVALIDITY); empty: it cannot.
      The engine believes in a rename only if the messages moved along.
 
-    ``uses`` are those of ``names.USES`` that the store says the mailbox is for; None: it does not say.
+    ``uses`` are those of ``names.USES`` that the store says the mailbox is for, or UNSUBSCRIBED; None: it
+    does not say.
     """
 
     identity: bytes = b""

@@ -28,6 +28,7 @@ from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
 from mswatch.imap_session.glance import Said, remembered
 from mswatch.imap_session.session import Session
 from mswatch.mailsync.stores.contract import (
+    UNSUBSCRIBED,
     Expected,
     Mailbox,
     MailboxError,
@@ -50,7 +51,7 @@ class ImapStore(Store):
     ``own_names`` are pairs of the server's name, below its prefix, and the canonical name, of the mailboxes
     whose names follow no rule.  With ``is_whole`` names are the whole ones of the server, with its prefix,
     and other people's mailboxes are there too.  With ``uses`` the server is asked what mailboxes are for
-    (RFC 6154), which some tell only then.
+    (RFC 6154), which some tell only then; with ``subscribed``, which ones are subscribed.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ImapStore(Store):
         is_whole: bool = False,
         connections: int = 1,
         uses: bool = False,
+        subscribed: bool = False,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
@@ -69,6 +71,7 @@ class ImapStore(Store):
         self._is_whole = is_whole
         self._connections = connections
         self._asks_uses = uses
+        self._asks_subscribed = subscribed
         self._counts: dict[str, int] = {}  # how many messages each mailbox had, by canonical name
         self._opened: ImapAccount | None = None
         self._mended = 0  # times in this run that the connection was made anew
@@ -181,7 +184,8 @@ class ImapStore(Store):
         self._keep_said(found, only)
         if only is None:
             self.notes[:] = notes
-            if self._asks_uses and all(seen.uses is None for seen in found.values()):
+            says_uses = any(seen.uses and seen.uses != {UNSUBSCRIBED} for seen in found.values())
+            if self._asks_uses and not says_uses and not self._account.can("SPECIAL-USE"):
                 self.notes.append(
                     f"store {self.name}: the server does not say what mailboxes are for; what it said before"
                     " stands"
@@ -206,25 +210,32 @@ class ImapStore(Store):
         meeting = self._meeting
         session = self._account.session if meeting is None else meeting.session
         with_status = session.can("LIST-STATUS")
-        # LIST-STATUS comes with LIST-EXTENDED (RFC 5819).
+        is_extended = _is_extended(session)
         with_uses = self._asks_uses and session.can("SPECIAL-USE")
-        returning = ["SPECIAL-USE"] if with_uses and (with_status or session.can("LIST-EXTENDED")) else []
+        asked_too = (("SPECIAL-USE", with_uses), ("SUBSCRIBED", self._asks_subscribed))
+        returning = [word for word, is_asked in asked_too if is_asked and is_extended]
         for pattern in patterns:
             session.send(
                 commands.list_mailboxes(
                     [pattern], returning=returning, status_items=items if with_status else ()
                 )
             )
+            if self._asks_subscribed and not is_extended:
+                session.send(commands.list_subscribed(pattern))
         there: dict[str, str] = {}  # canonical by own name
-        uses: dict[str, frozenset[str] | None] = {}
+        attributes: dict[str, frozenset[str]] = {}
+        subscribed = {INBOX}
         told: dict[str, Mapping[str, int]] = {}
         for event in session.events():
             if self._meeting is not None:
                 if self._meeting.take(event):
                     self._meet(self._meeting)
             elif isinstance(event, Listed):
-                self._note_listed(event, there, notes)
-                uses[event.name] = _uses(event.attributes) or (frozenset() if with_uses else None)
+                if _is_subscribed(event):
+                    subscribed.add(event.name)
+                if not event.is_subscription:
+                    attributes[event.name] = event.attributes
+                    self._note_listed(event, there, notes)
             elif isinstance(event, MailboxStatus):
                 told[event.name] = event.items
         asked = [own_name for own_name in there if own_name not in told]
@@ -236,7 +247,14 @@ class ImapStore(Store):
         self._counts.update(
             {name: told.get(own_name, {}).get("MESSAGES", 0) for own_name, name in there.items()}
         )
-        return {name: self._seen(told.get(own_name, {}), uses[own_name]) for own_name, name in there.items()}
+        found = {}
+        for own_name, name in there.items():
+            uses = _uses(attributes[own_name])
+            if self._asks_subscribed and own_name not in subscribed and name != INBOX:
+                uses |= {UNSUBSCRIBED}
+            says = uses or with_uses or self._asks_subscribed
+            found[name] = self._seen(told.get(own_name, {}), uses if says else None)
+        return found
 
     def _note_listed(self, listed: Listed, there: dict[str, str], notes: list[str]) -> None:
         if listed.attributes & {"\\noselect", "\\nonexistent"}:
@@ -288,9 +306,27 @@ class ImapStore(Store):
         if INBOX in (mailbox, new_name):
             raise MailboxError("INBOX keeps its name")
         self._account.unselect()
-        own_names = self._names.own(mailbox), self._names.own(new_name)
-        self._account.ask(commands.rename(*own_names))
-        self._account.forget(*own_names)
+        old, new = self._names.own(mailbox), self._names.own(new_name)
+        subscribed = self._subscribed_from(old)
+        self._account.ask(commands.rename(old, new))
+        self._account.forget(old, new)
+        session = self._account.session
+        for own_name in subscribed:  # or mail readers, and we ourselves, might not see it any more
+            session.send(commands.subscribe(new + own_name[len(old) :]))
+            session.send(commands.unsubscribe(own_name))
+        list(session.events())
+
+    def _subscribed_from(self, own_name: str) -> list[str]:
+        """Return the names of a mailbox and of those below it, as far as they are subscribed."""
+        below = own_name + self._names.form.separator
+        session = self._account.session
+        for pattern in (own_name, f"{below}*"):
+            if _is_extended(session):
+                session.send(commands.list_mailboxes([pattern], selection=["SUBSCRIBED"]))
+            else:
+                session.send(commands.list_subscribed(pattern))
+        found = {each.name for each in session.events() if isinstance(each, Listed) and _is_subscribed(each)}
+        return sorted(name for name in found if name == own_name or name.startswith(below))
 
     def remove_mailbox(self, mailbox: str) -> None:
         self._account.unselect()
@@ -309,6 +345,18 @@ class ImapStore(Store):
         if self._opened is not None:
             self._opened.close()
             self._opened = self._meeting = None
+
+
+def _is_extended(session: Session) -> bool:
+    """Tell whether LIST has options; LIST-STATUS comes with them (RFC 5819)."""
+    return session.can("LIST-EXTENDED") or session.can("LIST-STATUS")
+
+
+def _is_subscribed(listed: Listed) -> bool:
+    """Tell of a mailbox that was listed; a LSUB also names those that are above a subscribed one."""
+    if listed.is_subscription:
+        return "\\noselect" not in listed.attributes
+    return "\\subscribed" in listed.attributes
 
 
 def _uses(attributes: Iterable[str]) -> frozenset[str]:
