@@ -1,9 +1,11 @@
 """Shows whoever watches a run that it goes on, where it does nothing but read.
 
 Reading files is no progress to the shim (``socketwatch``), because a program that turns in circles may read
-them too; so a first look at many messages on a slow disk would be taken for a hang, and ended.  A byte that
-goes through a pipe is progress.  Where there is no shim nobody sees it, and nothing is armed by it, as a
-message of our own to the manager would do.
+them too; so a first look at many messages on a slow disk, or at one large mbox, would be taken for a
+hang, and ended.  A byte that goes through a pipe is progress.  Where there is no shim nobody sees it, and
+nothing is armed by it, as a message of our own to the manager would do.
+
+One pulse for the process (``RUN``): whoever reads for long beats it, at each message or piece of a file.
 """
 
 from __future__ import annotations
@@ -31,3 +33,6 @@ class Pulse:
             self._pipe = os.pipe()
         os.write(self._pipe[1], b"x")
         os.read(self._pipe[0], 1)
+
+
+RUN = Pulse()

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from mswatch.mailsync import pulse
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.options import Done, Outcome
-from mswatch.mailsync.pulse import Pulse
 from mswatch.names import show
 
 BAR_AFTER_S = 1.0
@@ -27,7 +27,6 @@ class Teller:
         self._began = self._shown = time.monotonic()
         self._expected = self._advanced = 0
         self._is_shown = False
-        self._pulse = Pulse()
         self.counts: Counter[tuple[str, str, str, str]] = Counter()  # mailbox, what, store, detail
 
     def expect(self, messages: int) -> None:
@@ -36,7 +35,7 @@ class Teller:
 
     def advance(self, messages: int = 1) -> None:
         """So many of them are; 0: the run goes on."""
-        self._pulse.beat()
+        pulse.RUN.beat()
         self._advanced += messages
         if self._bar is not None and self._expected:
             self._show(self._bar)

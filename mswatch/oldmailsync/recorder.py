@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from mswatch.mailsync import pulse
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.options import COPIED, LEFT, MADE, MARKED, MOVED, REMOVED, TRASHED, UNMADE, Done
-from mswatch.mailsync.pulse import Pulse
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -39,7 +39,6 @@ class Recorder:
         self.boxes: dict[str, BoxReport] = {}
         self.listed: dict[Side, list[str]] = {side: [] for side in SIDES}
         self._method = method
-        self._pulse = Pulse()
         self._headers: dict[_Place, bytes] = {}
         self._open: dict[tuple[Side, str], Mailbox] = {}
 
@@ -56,7 +55,7 @@ class Recorder:
 
     def advance(self, messages: int = 1) -> None:
         """There is none, but the run goes on."""
-        self._pulse.beat()
+        pulse.RUN.beat()
 
     def done(self, done: Done) -> None:
         """Take down what was done."""

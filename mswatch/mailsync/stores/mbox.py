@@ -32,6 +32,7 @@ from secrets import token_hex
 from typing import IO, NamedTuple
 
 from mswatch.errors import UnavailableError
+from mswatch.mailsync import pulse
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores import mbox_format as form_of
 from mswatch.mailsync.stores.contract import (
@@ -692,6 +693,7 @@ def _pieces(fd: int, begin: int, end: int) -> Iterator[bytes]:
             raise MailboxError(
                 "the file became shorter while it was locked", "end the program that does not lock it"
             )
+        pulse.RUN.beat()
         yield data
         begin += len(data)
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from secrets import randbelow
 
 from mswatch.errors import UnavailableError
+from mswatch.mailsync import pulse
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -252,6 +253,7 @@ class _MhMailbox(Mailbox):
         with os.scandir(self._directory) as entries:
             for entry in sorted(entries, key=_number):
                 if _number(entry):
+                    pulse.RUN.beat()
                     try:
                         status = entry.stat()
                     except OSError:  # gone, or a link that leads nowhere
