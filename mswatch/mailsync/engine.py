@@ -24,8 +24,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from mswatch.errors import ConfigError, TemporaryError, UnavailableError
+from mswatch.errors import ConfigError, MswatchError, TemporaryError, UnavailableError
 from mswatch.mailsync import copies, mailboxes, uses
+from mswatch.mailsync.arriving import Arrivals
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Seen as SeenMessage
 from mswatch.mailsync.decide import SIDES, Side, other
@@ -50,7 +51,10 @@ class Engine:
         self._options = options
         self._listener = listener
         self._outcome = Outcome()
-        self._context = Context(self._boxes, state, options, listener, self._outcome, self._trash)
+        self._arrivals = Arrivals(self._boxes, state, lambda error, names: self._failed(error, *names))
+        self._context = Context(
+            self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash
+        )
         self._told: dict[Side, uses.Told] = {}
         self._trashes: dict[Side, str] = {}  # those that were found by their use
 
@@ -70,6 +74,9 @@ class Engine:
                 self._sync(only)
                 if self._options.dedupe and not self._outcome.refused:
                     self._remove_copies(only)
+        except MswatchError:
+            self._arrivals.deliver()  # what came until then
+            raise
         finally:
             self._boxes.close()
             for store in self._stores.values():
@@ -238,6 +245,7 @@ class Engine:
         done += [
             work for work in fresh if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
         ]
+        self._arrivals.deliver()
         self._remove(done)
         self._remember()
 
@@ -425,9 +433,14 @@ class Engine:
     def _sync_again(self, names: Collection[str]) -> None:
         """Bring over what was moved to the trash just now."""
         known, fresh = self._works(self._listing(names), {name for name in names if self._wants(name)})
-        for work in known + fresh:
-            if self._guarded(work, work.look) and self._guarded(work, work.bring_over):
-                work.finish()
+        done = [
+            work
+            for work in known + fresh
+            if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
+        ]
+        self._arrivals.deliver()
+        for work in done:
+            self._guarded(work, work.finish)
 
     def _remove_copies(self, only: Collection[str] | None) -> None:
         """Leave one of equal messages in each mailbox, and have the other side follow."""

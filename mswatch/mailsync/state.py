@@ -127,7 +127,8 @@ class Intention:
     key: Key | None
 
 
-NewRow = tuple[Key | None, Key | None, Flags | None, Flags | None, bytes]  # near, far, their flags, digest
+# The keys on near and far, the flags there, the digest of the header, and the stamps there.
+NewRow = tuple[Key | None, Key | None, Flags | None, Flags | None, bytes, Stamp | None, Stamp | None]
 
 
 class State:
@@ -315,11 +316,11 @@ class State:
     def add_rows(self, mailbox: MailboxRow, rows: Iterable[NewRow]) -> None:
         """Remember messages that both sides have."""
         self._database.executemany(
-            "INSERT INTO message (mailbox, near, far, near_flags, far_flags, digest)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO message (mailbox, near, far, near_flags, far_flags, digest, near_stamp, far_stamp)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (mailbox.id, near, far, _text(near_flags), _text(far_flags), digest)
-                for near, far, near_flags, far_flags, digest in rows
+                (mailbox.id, near, far, _text(near_flags), _text(far_flags), *others)
+                for near, far, near_flags, far_flags, *others in rows
             ),
         )
 
@@ -364,9 +365,9 @@ class State:
         query = "SELECT side, source, key FROM intention WHERE mailbox = ?"
         return [Intention(*row) for row in self._database.execute(query, (mailbox.id,))]
 
-    def drop_intentions(self, mailbox: MailboxRow) -> None:
-        """Forget what was intended for a mailbox: it is done, or found out."""
-        self._database.execute("DELETE FROM intention WHERE mailbox = ?", (mailbox.id,))
+    def drop_intentions(self, mailbox: MailboxRow, side: Side) -> None:
+        """Forget what was intended for a side of a mailbox: it is done, or found out."""
+        self._database.execute("DELETE FROM intention WHERE mailbox = ? AND side = ?", (mailbox.id, side))
 
 
 def _is_damaged(path: Path) -> bool:

@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import islice
 from typing import TypeVar
 
 from mswatch.mailsync import copies, pairing
+from mswatch.mailsync.arriving import BATCH, Arrivals, Batch
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Difference, New, RawRow, Seen, compare
 from mswatch.mailsync.copies import Held
@@ -63,7 +64,9 @@ from mswatch.mailsync.stores.contract import (
     Mailbox,
     MailboxError,
     Message,
+    NotAdded,
     NotRead,
+    Prepared,
     Scan,
     Stamp,
 )
@@ -71,7 +74,6 @@ from mswatch.names import show
 
 T = TypeVar("T")
 
-BATCH = 4096  # messages that are under way at once: bounds memory, and what a crash has to do again
 NOTHING = Scan(b"", None, True, {})
 
 
@@ -80,6 +82,7 @@ class Context:
     """What all mailboxes of a run share; ``trash`` returns the name of a side's trash, empty for none."""
 
     boxes: Boxes
+    arrivals: Arrivals
     state: State
     options: Options
     listener: Listener
@@ -233,7 +236,8 @@ class Work:
                 other(side),
             )
         with self._state.transaction():
-            self._state.drop_intentions(self.row)
+            for side in SIDES:
+                self._state.drop_intentions(self.row, side)
 
     # Adding
 
@@ -347,6 +351,7 @@ class Work:
                     near[each[0]],
                     far[each[1]],
                     digests.get(each[0 if side == "near" else 1], b""),
+                    *(None, None),
                 )
                 for each in batch
                 if each[0] in near and each[1] in far
@@ -411,37 +416,43 @@ class Work:
         intended = dict(zip(keys, proposed, strict=True)) if proposed is not None else {}
         with self._state.transaction():
             self._state.intend(self.row, (Intention(to, key, intended.get(key)) for key in keys))
-        taken = _Taken(intended, self._context.listener)
-        rows: list[NewRow] = []
-        stamps: dict[Side, dict[Key, Stamp]] = {"near": {}, "far": {}}
-        try:
-            for answer in target.add(taken.messages(source.carry(keys, self._context.options.size_limit))):
-                self._context.listener.advance(0)
-                if isinstance(answer, Added):
-                    flags, digest = taken.known.pop(answer.source)
-                    rows.append(_new_row(to, answer, flags, digest))
-                    if answer.stamp is not None:
-                        stamps[to][answer.key] = answer.stamp
-                    stamp = self._stamps[other(to)].get(answer.source)
-                    if stamp is not None and flags == self.difference.new[other(to)].get(answer.source):
-                        stamps[other(to)][answer.source] = stamp
-                    self._tell(COPIED, to, answer.key)
-                else:
-                    self._problem(answer.reason)
-        except BaseException:
-            with self._state.transaction():
-                self._state.add_rows(self.row, rows)
-            raise  # what is uncertain is found out by the intentions
-        with self._state.transaction():
-            self._state.add_rows(self.row, rows)
-            for side in SIDES:
-                self._state.learn(self.row, side, stamps[side])
-            self._state.drop_intentions(self.row)
-        for each in taken.not_read:
+        known, stamps = self.difference.new[other(to)], self._stamps[other(to)]
+
+        def stamp_of(key: Key, flags: Flags) -> Stamp | None:
+            return stamps.get(key) if flags == known.get(key) else None
+
+        batch = Batch(self.row, to, intended, stamp_of, self._answered, self._context.listener)
+
+        def wait(prepared: Prepared) -> None:
+            batch.prepared = prepared
+            self._context.arrivals.wait(batch)
+
+        messages = batch.messages(source.carry(keys, self._context.options.size_limit))
+        if not target.prepare(messages, wait):
+            self._add(batch, target.add(messages))
+        for each in batch.not_read:
             if each.lasting:
                 self._context.outcome.notes.append(f"{show(self.name)}: not copied: {each.reason}")
             else:
                 self._problem(each.reason)
+
+    def _add(self, batch: Batch, answers: Iterator[Added | NotAdded]) -> None:
+        try:
+            for answer in answers:
+                batch.take(answer)
+        except BaseException:
+            with self._state.transaction():
+                self._state.add_rows(self.row, batch.rows)
+            raise  # what is uncertain is found out by the intentions
+        with self._state.transaction():
+            self._state.add_rows(self.row, batch.rows)
+            self._state.drop_intentions(self.row, batch.to)
+
+    def _answered(self, to: Side, answer: Added | NotAdded) -> None:
+        if isinstance(answer, Added):
+            self._tell(COPIED, to, answer.key)
+        else:
+            self._problem(answer.reason)
 
     def ensure(self, side: Side) -> None:
         """Make the mailbox on a side where there is none."""
@@ -633,36 +644,6 @@ class Work:
 
     def _tell(self, what: str, side: Side, key: Key = b"", detail: str = "") -> None:
         self._context.listener.done(Done(what, side, self.name, key, detail))
-
-
-class _Taken:
-    """The messages of a batch on their way: what of them has to be remembered when they have arrived."""
-
-    def __init__(self, intended: dict[Key, Key], listener: Listener) -> None:
-        self._intended = intended
-        self._listener = listener
-        self.known: dict[Key, tuple[Flags, bytes]] = {}
-        self.not_read: list[NotRead] = []
-
-    def messages(self, read: Iterator[Message | NotRead]) -> Iterator[Message]:
-        for each in read:
-            self._listener.advance()  # not only when a batch has arrived: that may take minutes
-            if isinstance(each, NotRead):
-                self.not_read.append(each)
-                continue
-            first = next(each.chunks, b"")
-            digest = pairing.identity(pairing.header_of(first)).digest
-            self.known[each.key] = (each.flags, digest)
-            yield Message(
-                *(each.key, each.flags, each.date_ns, each.size, chain((first,), each.chunks), each.exact),
-                self._intended.get(each.key),
-            )
-
-
-def _new_row(to: Side, added: Added, flags: Flags, digest: bytes) -> NewRow:
-    if to == "far":
-        return (added.source, added.key, flags, added.flags, digest)
-    return (added.key, added.source, added.flags, flags, digest)
 
 
 def _key_or_none(row: Row, side: Side) -> Key | None:

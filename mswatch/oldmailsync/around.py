@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from mswatch.mailsync.flags import Flags
 from mswatch.mailsync.stores.contract import (
@@ -13,6 +13,7 @@ from mswatch.mailsync.stores.contract import (
     Message,
     NotAdded,
     NotRead,
+    Prepared,
     Scan,
     Seen,
     Stamp,
@@ -104,6 +105,9 @@ class MailboxAround(Mailbox):
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         return self.inner.set_flags(wanted)
+
+    def prepare(self, messages: Iterable[Message], prepared: Callable[[Prepared], None]) -> bool:
+        return False  # what arrives is told mailbox by mailbox, as the old program does
 
     def stamp(self, key: Key) -> Stamp | None:
         return self.inner.stamp(key)

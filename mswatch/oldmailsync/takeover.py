@@ -114,7 +114,7 @@ def _rows(near: _Box, far: _Box, remembered: Sequence[str], absent: Iterator[int
         taken |= keys
         gone = _Known(b"%d" % next(absent), known.flags, known.digest)
         here, there = here or gone, there or gone
-        yield here.key, there.key, here.flags, there.flags, known.digest
+        yield here.key, there.key, here.flags, there.flags, known.digest, None, None
 
 
 def _look(store: Store, name: str) -> _Box:

@@ -76,8 +76,7 @@ def remembered(stamps: Mapping[Key, Stamp | None]) -> Iterator[Known]:
     """Give what a state says of messages with these stamps."""
     with TemporaryDirectory() as directory, State.opened(Path(directory) / "state.sqlite") as (state, _):
         row = state.add_mailbox("box")
-        state.add_rows(row, [(key, None, NONE, None, b"") for key in stamps])
-        state.learn(row, "near", {key: stamp for key, stamp in stamps.items() if stamp is not None})
+        state.add_rows(row, [(key, None, NONE, None, b"", stamp, None) for key, stamp in stamps.items()])
         yield state.known(row, "near")
 
 

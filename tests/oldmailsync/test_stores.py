@@ -21,7 +21,7 @@ from tests.servers.maildir import make_maildir
 from tests.servers.waiting import wait_until
 
 # What only makes a run quicker, and the old form does without.
-NOT_AROUND = {"expect", "recall", "remark", "stamp_paths"}
+NOT_AROUND = {"deliver", "expect", "recall", "remark", "stamp_paths"}
 MBOX = "From x@example.org Mon Nov  2 10:00:00 2026\nSubject: one\nMessage-ID: <1@x>\n\nBody.\n\n"
 
 

@@ -37,7 +37,7 @@ Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
@@ -141,6 +141,16 @@ class NotAdded:
     reason: str
 
 
+@dataclass
+class Prepared:
+    """Messages of one mailbox that a store has written, and that nobody sees yet; a store adds what it needs.
+
+    ``is_part``: something failed, and messages are missing; those that are here are delivered all the same.
+    """
+
+    is_part: bool = False
+
+
 class Known(ABC):
     """What the engine remembers of the messages of a mailbox: much, so ask for no more than is needed."""
 
@@ -221,6 +231,14 @@ class Mailbox(ABC):
     @abstractmethod
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
         """Add messages with their flags and dates; what is reported is there for good."""
+
+    def prepare(self, messages: Iterable[Message], prepared: Callable[[Prepared], None]) -> bool:
+        """Write messages where nobody sees them, to be delivered with those of other mailboxes.
+
+        ``prepared`` is told what is to be handed to ``Store.deliver``, also if this breaks off.  False, and
+        no message is pulled, where that gains nothing: then they are to be added.
+        """
+        return False
 
     @abstractmethod
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
@@ -346,6 +364,10 @@ class Store(ABC):
         Raises:
             NotEmptyError: It holds messages.
         """
+
+    def deliver(self, prepared: Sequence[Prepared]) -> Iterator[tuple[int, Added | NotAdded]]:
+        """Deliver what mailboxes have prepared; answer as ``Mailbox.add`` does, and of which it is."""
+        raise AssertionError("delivered by a store that prepares nothing")
 
     @abstractmethod
     def open_mailbox(self, mailbox: str) -> Mailbox:

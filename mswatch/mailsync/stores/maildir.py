@@ -17,8 +17,9 @@ Delivery.  State of a message that is being added, and who clears up:
     no           | yes     | no           | a run that lost its state; who sweeps tmp (after 36 hours)
     removes it
 
-A batch is written into ``tmp``, brought to the disk by one syncfs(2), renamed, and the directories are
-brought to the disk before anything is reported: a tenth of what one fsync(2) for each message costs.
+A batch, which may be for several mailboxes, is written into ``tmp``, brought to the disk by one syncfs(2),
+renamed, and the directories are brought to the disk before anything is reported: a tenth of what one
+fsync(2) for each message costs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +48,7 @@ from mswatch.mailsync.stores.contract import (
     NotAdded,
     NotEmptyError,
     NotRead,
+    Prepared,
     Scan,
     Seen,
     Stamp,
@@ -274,6 +277,9 @@ class MaildirStore(Store):
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             raise NotEmptyError(f"{_shown(directory)} is not empty") from error
+
+    def deliver(self, prepared: Sequence[Prepared]) -> Iterator[tuple[int, Added | NotAdded]]:
+        return _deliver(prepared)
 
     def open_mailbox(self, mailbox: str) -> Mailbox:
         directory = self._place(mailbox)
@@ -554,8 +560,19 @@ class _MaildirMailbox(Mailbox):
             _remove_quietly(os.unlink, self._tmp + key)
 
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
-        written: list[tuple[Message, Key, Flags]] = []
+        written: list[Prepared] = []
         failure: BaseException | None = None
+        try:
+            self.prepare(messages, written.append)
+        except Exception as error:  # what is written already is delivered all the same
+            failure = error
+        for _, answer in _deliver(written):
+            yield answer
+        if failure is not None:
+            raise failure
+
+    def prepare(self, messages: Iterable[Message], prepared: Callable[[Prepared], None]) -> bool:
+        written = _Written(mailbox=self)
         _make_directory(self._tmp[:-1])
         _make_directory(self._new[:-1])
         try:
@@ -567,12 +584,16 @@ class _MaildirMailbox(Mailbox):
                 except BaseException:
                     _remove_quietly(os.unlink, self._tmp + key)
                     raise
-                written.append((message, key, flags))
-        except Exception as error:  # what is written already is delivered all the same
-            failure = error
-        yield from self._deliver(written)
-        if failure is not None:
-            raise failure
+                place = b":2," + self._letters(flags, b"") if flags else b"/"
+                stamp = self._stamp(place) if self._keywords.in_names else None
+                written.messages.append((place, Added(message.key, key, flags, stamp)))
+        except BaseException as error:
+            written.is_part = True
+            if isinstance(error, Exception):
+                prepared(written)
+            raise
+        prepared(written)
+        return True
 
     def _write(self, message: Message, path: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -583,22 +604,18 @@ class _MaildirMailbox(Mailbox):
         finally:
             os.close(fd)
 
-    def _deliver(self, written: list[tuple[Message, Key, Flags]]) -> Iterator[Added]:
-        if not written:
-            return
-        bring_to_disk_all([self._tmp + key for _, key, _ in written], self._tmp, few=FEW)
-        stamps: dict[Key, Stamp | None] = {}
-        for _, key, flags in written:
-            place = b":2," + self._letters(flags, b"") if flags else b"/"
-            stamps[key] = self._stamp(place) if self._keywords.in_names else None
-            os.rename(self._tmp + key, self._path(key, place))
+    def unfinished(self, written: _Written) -> list[bytes]:
+        """Return the files of messages that are not delivered yet."""
+        return [self._tmp + added.key for _, added in written.messages]
+
+    def show(self, written: _Written) -> list[bytes]:
+        """Have everybody see the messages; return the directories that have to be brought to the disk."""
+        for place, added in written.messages:
+            os.rename(self._tmp + added.key, self._path(added.key, place))
         if self._listed is not None:
             self._different = self._listed
             self._listed = None  # it is not complete any more
-        bring_to_disk(self._new)
-        bring_to_disk(self._cur)
-        for message, key, flags in written:
-            yield Added(message.key, key, flags, stamps[key])
+        return [self._new, self._cur]
 
     def _letters(self, flags: Flags, kept: bytes) -> bytes:
         """Return the letters of flags in the order of maildir(5), with those kept that mean nothing to us."""
@@ -676,6 +693,25 @@ class _MaildirMailbox(Mailbox):
     def close(self) -> None:
         self._listed, self._different = None, {}
         self._moved.clear()
+
+
+@dataclass
+class _Written(Prepared):
+    """Messages of a mailbox that are in ``tmp``: where each shall be, and what is then answered."""
+
+    mailbox: _MaildirMailbox = field(kw_only=True)
+    messages: list[tuple[Place, Added]] = field(default_factory=list)
+
+
+def _deliver(prepared: Sequence[Prepared]) -> Iterator[tuple[int, Added]]:
+    """Bring what is in ``tmp`` of mailboxes to the disk, then have it seen, then bring that to the disk."""
+    written = [each for each in prepared if isinstance(each, _Written)]
+    bring_to_disk_all([file for each in written for file in each.mailbox.unfinished(each)], few=FEW)
+    directories = [directory for each in written if each.messages for directory in each.mailbox.show(each)]
+    bring_to_disk_all(directories, few=FEW)
+    for number, each in enumerate(written):
+        for _, added in each.messages:
+            yield number, added
 
 
 def _seen(directory: bytes) -> Seen | None:

@@ -409,7 +409,7 @@ class _MhMailbox(Mailbox):
 
     def _number(self, files: Sequence[tuple[bytes, Flags]]) -> list[Key]:
         """Give files numbers of this folder, and flags; return their keys."""
-        bring_to_disk_all([path for path, _ in files], self._directory, few=FEW)
+        bring_to_disk_all([path for path, _ in files], few=FEW)
         left = list(files)
         with self._writing() as fd:
             while left:

@@ -18,12 +18,28 @@ def bring_to_disk(path: bytes) -> None:
         os.close(fd)
 
 
-def bring_to_disk_all(files: Sequence[bytes], directory: bytes, few: int) -> None:
-    """Bring files that lie in one directory to the disk: one by one if they are few, else all at once."""
-    if len(files) <= few:
-        for file in files:
-            bring_to_disk(file)
+def bring_to_disk_all(paths: Sequence[bytes], few: int) -> None:
+    """Bring files, or the entries of directories, to the disk: one by one if they are few, else all at once.
+
+    All at once is one call for each file system that they are on.
+    """
+    if len(paths) <= few:
+        for path in paths:
+            bring_to_disk(path)
         return
+    seen: dict[bytes, int] = {}
+    synced = set()
+    for path in paths:
+        directory = os.path.dirname(path)
+        if directory in seen:
+            continue
+        device = seen[directory] = os.stat(directory).st_dev
+        if device not in synced:
+            synced.add(device)
+            _sync_file_system(directory)
+
+
+def _sync_file_system(directory: bytes) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _syncfs(fd)
