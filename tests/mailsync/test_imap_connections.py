@@ -160,6 +160,30 @@ def test_one_of_them_breaks(
     assert_whole(world)
 
 
+@pytest.mark.parametrize(("which", "at"), [(None, 0), (0, 0), (0, 7), (0, 60), (1, 2), (2, 20)])
+def test_mailboxes_are_made_in_between(
+    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int | None, at: int
+) -> None:
+    """Where much is read and others are made and filled in turn, also when a connection breaks."""
+    world = filled(Wide, tmp_path, dovecot)
+    for box, number in itertools.product(range(BOXES), range(2)):
+        world.put("near", f"box{box:02}-made", f"n{number}", data=body(f"n{box}-{number}"))
+    if which is not None:
+        with monkeypatch.context() as patch:
+            breaking = Breaking(patch, at, world, which)
+            with contextlib.suppress(TemporaryError):
+                outcome, _ = world.sync()
+                assert len(outcome.failed) <= 1
+        assert breaking.is_reached
+        world.sessions.clear()
+    outcome, _ = world.sync()
+    assert not (outcome.failed or outcome.problems)
+    near = world.contents("near")
+    assert near == world.contents("far")
+    assert sum(sum(found.values()) for found in near.values()) == BOXES * (EACH + 2)
+    assert world.sync()[1].told == []
+
+
 @pytest.mark.parametrize("which", [1, 2])
 def test_server_ends_one_of_them(
     tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int
