@@ -41,6 +41,13 @@ def mailbox_on(*steps: Step) -> Iterator[Mailbox]:
         yield store.open_mailbox("box")
 
 
+@contextmanager
+def upload_to(*answers: bytes) -> Iterator[Mailbox]:
+    """Open a mailbox on a server that is sent SELECT and one message behind it, and answers then."""
+    with store_on(Heard(b"of text\r\n\r\n"), OPENED + b"A3 OK\r\n", *answers) as store:
+        yield store.open_mailbox("box")
+
+
 NAMES = [
     *("../out", "/etc/passwd", "a/../../b", "a//b", ".", "..", "a/", "b\x1b[2J", "x\r\ny", "inbox/.."),
     *("&ACIALg-", "&", "&ZZ", "good", "good"),
@@ -105,27 +112,34 @@ def test_messages_that_nobody_asked_for() -> None:
 def test_uids_for_uploads_that_cannot_be() -> None:
     """An answer that names more UIDs than messages, or another mailbox's, tells nothing of where they are."""
     for code in (b"APPENDUID 7 1:4294967295", b"APPENDUID 8 11", b"APPENDUID 7"):
-        steps: list[Step] = [
-            OPENED + b"A3 OK\r\n",
-            Heard(b"of text\r\n\r\n"),
-            b"A4 OK [" + code + b"] done\r\n",
-        ]
-        with mailbox_on(*steps) as mailbox:
+        with upload_to(b"A4 OK [" + code + b"] done\r\n") as mailbox:
             answers = list(mailbox.add([message(body())]))
         assert answers == []  # it is uncertain; the next run finds it
 
 
 def test_full_account() -> None:
     """A quota ends the work on this mailbox and is told as one."""
-    steps = (OPENED + b"A3 OK\r\n", Heard(b"APPEND"), b"A4 NO [OVERQUOTA] full\r\n")
-    with mailbox_on(*steps) as mailbox, pytest.raises(MswatchError, match="full") as caught:
+    answer = b"A4 NO [OVERQUOTA] full\r\n"
+    with upload_to(answer) as mailbox, pytest.raises(MswatchError, match="full") as caught:
         list(mailbox.add([message(body())]))
     assert "delete something" in caught.value.fix
 
 
+def test_mailbox_that_cannot_be_opened() -> None:
+    """What went up behind its SELECT is answered before that is told, and the connection is good for more."""
+    opened = b"A5 OK\r\n"
+    with store_on(
+        *(Heard(b"of text\r\n\r\n"), b"A3 NO not now\r\n", b"A4 OK [APPENDUID 7 9] done\r\n"),
+        *(Heard(b"SELECT other"), OPENED + opened, b"* 1 FETCH (UID 3 FLAGS ())\r\nA6 OK\r\n"),
+    ) as store:
+        with pytest.raises(MswatchError, match="not now"):
+            list(store.open_mailbox("box").add([message(body())]))
+        assert set(store.open_mailbox("other").scan(None).present) == {b"3"}
+
+
 def test_message_that_is_too_big() -> None:
     """A message that the server does not take is told, and is no reason to stop."""
-    with mailbox_on(OPENED + b"A3 OK\r\n", Heard(b"APPEND"), b"A4 NO [TOOBIG] no\r\n") as mailbox:
+    with upload_to(b"A4 NO [TOOBIG] no\r\n") as mailbox:
         (answer,) = mailbox.add([message(body())])
     assert isinstance(answer, NotAdded)
     assert "too big" in answer.reason

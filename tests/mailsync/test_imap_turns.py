@@ -93,7 +93,7 @@ CHANGES: list[tuple[Callable[[World], None] | None, int]] = [
     (new_there, 2),  # what is different; the messages
     (new_in_all, 2),
     (flags_in_all, 1),
-    (new_here, 2),  # opened; the upload
+    (new_here, 1),  # opened, and the upload
     (flags_there, 1),
     (flags_here, 2),  # opened; the flags set and asked for
     (deleted_here, 3),  # opened; removed; looked for

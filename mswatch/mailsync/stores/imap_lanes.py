@@ -12,7 +12,7 @@ question's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
@@ -127,10 +127,15 @@ class Lane:
         """Send commands behind what is under way."""
         inquiry = Inquiry(self)
         for command in commands:
-            tag = self._session.send(command)
-            inquiry.tags.append(tag)
-            self._sent[tag] = inquiry
+            self.ask_more(inquiry, command)
         return inquiry
+
+    def ask_more(self, inquiry: Inquiry, command: Command, *bodies: Iterable[bytes]) -> str:
+        """Send a command with the last inquiry, and return its tag; ``bodies`` are those of its uploads."""
+        tag = self._session.send(command, *bodies)
+        inquiry.tags.append(tag)
+        self._sent[tag] = inquiry
+        return tag
 
     def push(self) -> None:
         """Send what can be sent without waiting."""

@@ -253,8 +253,6 @@ class ImapMailbox(Mailbox):
         return None
 
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
-        if not self._is_known:
-            self._ensure_selected()
         window: list[tuple[Message, Aside]] = []
         try:
             for message in messages:
@@ -286,7 +284,8 @@ class ImapMailbox(Mailbox):
         if not window:
             return ()
         before = None if self._account.can("UIDPLUS") else self._last_uid()
-        self._is_behind = True
+        if any(message.flags - SYSTEM_FLAGS for message, _ in window) and not self._is_known:
+            self._ensure_selected()  # which says what keywords it keeps
         self._account.compress_if_it_pays(sum(aside.size for _, aside in window))
         if len(window) > 1 and self._account.can("MULTIAPPEND"):
             answers = self._append([list(window)])
@@ -295,8 +294,14 @@ class ImapMailbox(Mailbox):
         return self._added(window, self._append([[each] for each in window]), before)
 
     def _append(self, groups: Sequence[Sequence[tuple[Message, Aside]]]) -> list[_Answer]:
-        """Send these groups, each in one command, and answer each message."""
-        session, takes_utf8 = self._account.session, self._account.takes_utf8
+        """Send these groups, each in one command, and answer each message.
+
+        The mailbox is opened in the same round trip, if it is not known which flags it keeps.  An error is
+        raised when all is over: what is under way needs the messages.
+        """
+        lane, takes_utf8 = self._account.idle_lane, self._account.takes_utf8
+        asked = lane.ask() if self._is_known else self._select()
+        self._is_behind = True
         sent = {}
         for group in groups:
             new = [
@@ -309,11 +314,22 @@ class ImapMailbox(Mailbox):
                 for message, aside in group
             ]
             bodies = [aside.chunks() for _, aside in group]
-            sent[session.send(commands.append(self._own_name, new), *bodies)] = group
+            sent[lane.ask_more(asked, commands.append(self._own_name, new), *bodies)] = group
         found: dict[str, list[_Answer]] = {}
-        for event in session.events():
+        error: MailboxError | None = None
+        try:
+            if not self._is_known:
+                self._opened(asked)
+        except MailboxError as refused:
+            error = refused
+        for event in asked.events(*sent):
             if isinstance(event, Done) and event.tag in sent:
-                found[event.tag] = self._appended(event, sent[event.tag])
+                try:
+                    found[event.tag] = self._appended(event, sent[event.tag])
+                except MailboxError as refused:
+                    error = error or refused
+        if error is not None:
+            raise error
         return [answer for tag in sent for answer in found[tag]]
 
     def _appended(self, done: Done, group: Sequence[tuple[Message, Aside]]) -> list[_Answer]:
