@@ -6,7 +6,7 @@ changed, so it does little for a row without a change: two look-ups and two comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mswatch.mailsync.decide import SIDES, Side
@@ -17,7 +17,7 @@ from mswatch.mailsync.stores.contract import Key, Scan
 RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
 
 
-@dataclass
+@dataclass(slots=True)
 class Seen:
     """One side of a row: the flags now (None: gone) and whether that is news."""
 
@@ -79,7 +79,7 @@ class Difference:
                 seen.far = seen.row.far_flags
 
 
-def compare(raw_rows: Sequence[RawRow], scans: dict[Side, Scan]) -> Difference:
+def compare(raw_rows: Iterable[RawRow], scans: dict[Side, Scan]) -> Difference:
     """Compare what both sides hold with what they agreed on."""
     difference = Difference()
     near, far = (_Side(scans[side]) for side in SIDES)

@@ -74,7 +74,7 @@ class Rules:
 ANYTHING_GOES = Rules()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Base:
     """The flags on which both sides agreed; None where the message was gone already."""
 
@@ -82,14 +82,14 @@ class Base:
     far: Flags | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Copy:
     """Copy the message to a side where it is not."""
 
     to: Side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Agree:
     """Give both sides these flags, and remember what they hold then."""
 
@@ -97,14 +97,14 @@ class Agree:
     far: Flags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Remove the message from the side that still has it."""
 
     side: Side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bury:
     """Leave the message on the one side that has it, with these flags; remember that the other has not."""
 

@@ -31,7 +31,7 @@ DIGEST_BYTES = 16
 HEADER_LIMIT = 1 << 18  # bytes without an empty line that are no header any more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a header says about who a message is."""
 
@@ -90,22 +90,31 @@ def pair(
     far_groups = _groups(far)
     for name, near_keys in _groups(near).items():
         far_keys = far_groups.get(name)
-        if not far_keys:
+        if far_keys is None:
             continue
-        alone = len(near_keys) == len(far_keys) == 1
-        if alone and name[0] and near[near_keys[0]].digest == far[far_keys[0]].digest:
-            pairs.append((near_keys[0], far_keys[0]))
-        else:
-            doubtful[0].extend(near_keys)
-            doubtful[1].extend(far_keys)
+        if isinstance(near_keys, bytes) and isinstance(far_keys, bytes):
+            one, other_one = near[near_keys], far[far_keys]
+            if one.message_id and one.digest == other_one.digest:
+                pairs.append((near_keys, far_keys))
+                continue
+        doubtful[0].extend([near_keys] if isinstance(near_keys, bytes) else near_keys)
+        doubtful[1].extend([far_keys] if isinstance(far_keys, bytes) else far_keys)
     return pairs, doubtful
 
 
-def _groups(messages: Mapping[Key, Identity]) -> dict[tuple[bytes, bytes], list[Key]]:
-    """Group messages that may be the same: by their id, without one by the digest."""
-    groups: dict[tuple[bytes, bytes], list[Key]] = defaultdict(list)
+def _groups(messages: Mapping[Key, Identity]) -> dict[bytes, Key | list[Key]]:
+    """Group messages that may be the same: by their id, without one by the digest.
+
+    No list for one that is alone: nearly all are, and there may be many.
+    """
+    groups: dict[bytes, Key | list[Key]] = {}
     for key, each in messages.items():
-        groups[(each.message_id, b"" if each.message_id else each.digest)].append(key)
+        name = each.message_id or b"\0" + each.digest  # no id begins like that
+        others = groups.setdefault(name, key)
+        if isinstance(others, list):
+            others.append(key)
+        elif others != key:
+            groups[name] = [others, key]
     return groups
 
 

@@ -89,7 +89,7 @@ class MailboxRow:
         return self.near_mark if side == "near" else self.far_mark
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A message that both sides had; a key is None where it is gone."""
 
@@ -100,7 +100,7 @@ class Row:
     far_flags: Flags | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeldBy:
     """The flags that a side holds; what stands for them: this stamp (None: not known), or that before."""
 
@@ -109,7 +109,7 @@ class HeldBy:
     as_before: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Agreed:
     """The row of a message on whose flags both sides agreed."""
 
@@ -118,7 +118,7 @@ class Agreed:
     far: HeldBy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Intention:
     """A message that was about to be added to a side."""
 
@@ -255,10 +255,10 @@ class State:
 
     def raw_rows(
         self, mailbox: MailboxRow
-    ) -> list[tuple[int, Key | None, Key | None, str | None, str | None]]:
-        """Return the messages of a mailbox as they are stored, for who must be quick."""
+    ) -> Iterator[tuple[int, Key | None, Key | None, str | None, str | None]]:
+        """Give the messages of a mailbox as they are stored, for who is quick and changes none meanwhile."""
         query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
-        return self._database.execute(query, (mailbox.id,)).fetchall()
+        return self._database.execute(query, (mailbox.id,))
 
     def raw_rows_of(
         self, mailbox: MailboxRow, near: Iterable[Key], far: Iterable[Key]

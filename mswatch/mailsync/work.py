@@ -14,7 +14,7 @@ What is written down when (see ``state`` for the reason):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
@@ -102,6 +102,7 @@ class Work:
         self._context = context
         self._state = context.state
         self._rules = context.options.rules
+        self._had_new = False
         self._touched: set[Side] = set()
         self._marks: dict[Side, bytes | None] = {}
         self._stamps: dict[Side, Mapping[Key, Stamp]] = {}
@@ -170,7 +171,7 @@ class Work:
         never = self.row.epoch(side) is None
         return self.there[side] is None and (never or self._rules.restore) and self._rules.of(side).create
 
-    def _rows_for(self, scans: dict[Side, Scan]) -> list[RawRow]:
+    def _rows_for(self, scans: dict[Side, Scan]) -> Iterable[RawRow]:
         """Return the rows that scans have to be compared with: few, if they tell only what is different."""
         told = sum(len(scan.present) + len(scan.vanished) for scan in scans.values())
         if told > BATCH or any(scan.complete for scan in scans.values()):
@@ -257,6 +258,9 @@ class Work:
                 copies[action.to].append(_key(seen.row, other(action.to)))
             elif isinstance(action, Agree):
                 agreements.append((seen, action))
+                if len(agreements) >= BATCH:
+                    self._agree(agreements)
+                    agreements.clear()
             elif isinstance(action, Forget):
                 forgotten.append(seen.row.id)
             elif isinstance(action, Remove | Bury):
@@ -272,6 +276,10 @@ class Work:
             if self._rules.of(side).create:
                 copies[side] += self._to_copy(side, new[other(side)])
                 self._copy(side, copies[side])
+        # Not until the end of the run: there may be many mailboxes.
+        self._had_new = any(new.values())
+        self.difference = Difference()
+        self._stamps = {}
 
     def _copied(self, new: New, side: Side) -> Iterator[Key]:
         """Give those of the new messages of the other side that are copied to this one."""
@@ -579,8 +587,8 @@ class Work:
         return not self.unsettled and self._state.is_empty(self.row)
 
     def has_new(self) -> bool:
-        """Tell whether there are messages that only one side has."""
-        return any(self.difference.new.values())
+        """Tell whether there were messages that only one side had."""
+        return self._had_new
 
     # Moving
 

@@ -123,7 +123,7 @@ class NotRead:
     lasting: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Added:
     """A message that is in the store for good; ``source`` is the key of the Message that was handed in."""
 

@@ -369,24 +369,30 @@ class _MaildirMailbox(Mailbox):
         for portion in known.names():
             missing |= portion - names
             names -= portion
-        unknown = sorted(name for name in names if name[0] != 46)  # a dot: never a message
         delivered &= names
+        unknown = sorted((name for name in names if name[0] != 46), reverse=True)  # a dot: never a message
+        names.clear()
+        count = len(unknown)
         places = {}
-        for name in unknown:
+        while unknown:  # a name is let go of once its key is known
+            name = unknown.pop()
             key = key_of(name)
             places[key] = self._place(name, key, delivered=name in delivered)
         gone = {key_of(name) for name in missing if name is not None}
         doubtful = gone | set(known.unstamped()) if None in missing else gone
-        if len(places) != len(unknown) or known.has_longer(doubtful | places.keys(), b","):
+        if len(places) != count or known.has_longer(doubtful, b",") or known.has_longer(places, b","):
             return None
-        before = known.stamps(places.keys())
+        before = known.stamps(places)
         if any(was is not None and key + was not in missing for key, was in before.items()):
             return None
+        missing.clear()
         self._listed, self._different = None, places
         self._moved.clear()
         # The stamp can be the same where keywords are part of it.
-        different = {key: at for key, at in places.items() if self._stamp(at) != before.get(key)}
-        return self._told(mark, different, complete=False, gone=doubtful - places.keys())
+        same = {key for key, was in before.items() if was is not None and was == self._stamp(places[key])}
+        different = {key: at for key, at in places.items() if key not in same} if same else places
+        doubtful -= places.keys()
+        return self._told(mark, different, complete=False, gone=doubtful)
 
     def _place(self, name: bytes, key: Key, *, delivered: bool) -> Place:
         place = b"/" + name[len(key) :] if delivered else name[len(key) :]
