@@ -7,7 +7,8 @@ with, and what is asked of single messages is looked up by the index, unless the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from itertools import islice
 
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.stores.contract import Key, Known, Stamp
@@ -16,7 +17,15 @@ from mswatch.mailsync.stores.contract import Key, Known, Stamp
 
 PORTION = 8192
 BETWEEN = b"/\n"  # no file's name has the first of these, no keyword the second one
-FEW = 1024  # keys for which as many look-ups cost less than reading everything
+FEW = 8192  # keys for which as many look-ups cost less than reading everything
+AT_ONCE = 250  # keys in one query
+
+
+def portions(keys: Iterable[Key]) -> Iterator[list[Key]]:
+    """Give keys as many at a time as one query asks for."""
+    left = iter(keys)
+    while some := list(islice(left, AT_ONCE)):
+        yield some
 
 
 class KnownMessages(Known):
@@ -57,8 +66,8 @@ class KnownMessages(Known):
         if len(keys) > FEW:
             return {key: stamp for key, stamp in self._select(columns) if key in keys}
         found: dict[Key, Stamp | None] = {}
-        for key in keys:
-            found.update(self._select(columns, f"AND {self._key} = ?", key))
+        for some in portions(keys):
+            found.update(self._select(columns, f"AND {self._key} IN ({', '.join('?' * len(some))})", *some))
         return found
 
     def has_longer(self, keys: Collection[Key], separator: bytes) -> bool:
@@ -66,8 +75,15 @@ class KnownMessages(Known):
             longer = self._select(self._key, f"AND instr({self._key}, ?)", separator)
             return any(key.partition(separator)[0] in keys for (key,) in longer)
         after = bytes([separator[0] + 1])
-        between = f"AND {self._key} >= ? AND {self._key} < ? LIMIT 1"
-        return any(self._select(self._key, between, key + separator, key + after).fetchone() for key in keys)
+        for some in portions(keys):
+            bounds = [bound for key in some for bound in (key + separator, key + after)]
+            query = (
+                f"SELECT 1 FROM (VALUES {', '.join(['(?, ?)'] * len(some))}) AS longer, message"  # noqa: S608
+                f" WHERE mailbox = ? AND {self._key} >= column1 AND {self._key} < column2 LIMIT 1"
+            )
+            if self._database.execute(query, (*bounds, self._mailbox)).fetchone():
+                return True
+        return False
 
     def _select(self, columns: str, where: str = "", *values: bytes) -> sqlite3.Cursor:
         return self._database.execute(self._query(columns, where), (self._mailbox, *values))

@@ -29,7 +29,7 @@ from pathlib import Path
 from mswatch.errors import MswatchError, TemporaryError
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
-from mswatch.mailsync.known import KnownMessages
+from mswatch.mailsync.known import KnownMessages, portions
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
 VERSION = 2
@@ -266,12 +266,12 @@ class State:
         """Return those of the rows that have one of these keys."""
         found = {}
         for column, keys in (("near", near), ("far", far)):
-            query = (
-                "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - a column of ours
-                f" WHERE mailbox = ? AND {column} = ?"
-            )
-            for key in keys:
-                for row in self._database.execute(query, (mailbox.id, key)):
+            for some in portions(keys):
+                query = (
+                    "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - a column of ours
+                    f" WHERE mailbox = ? AND {column} IN ({', '.join('?' * len(some))})"
+                )
+                for row in self._database.execute(query, (mailbox.id, *some)):
                     found[row[0]] = row
         return list(found.values())
 
