@@ -6,12 +6,23 @@ import json
 import socket
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.waiting import DEADLINE_S
 from tests.service.harness import Service, World, environment, mswatch
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Service]]:
+    """A service that no request harms, for one after the other."""
+    world = World(tmp_path_factory.mktemp("lasting"))
+    with world.in_step() as service:
+        yield world, service
+    world.near.close()
+    world.far.close()
 
 
 def connect(world: World) -> socket.socket:
@@ -46,9 +57,10 @@ def answer(connection: socket.socket) -> dict[str, object]:
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_garbage_is_refused(world: World, request_line: bytes) -> None:
+def test_garbage_is_refused(lasting: tuple[World, Service], request_line: bytes) -> None:
     """A request that is none gets an answer that says so, and the service goes on."""
-    with world.in_step() as service, connect(world) as connection:
+    world, service = lasting
+    with connect(world) as connection:
         connection.sendall(request_line)
 
         assert answer(connection)["ok"] is False

@@ -1,4 +1,4 @@
-"""How ssh is called, and what its failures mean; tests/service/test_ssh.py has the same with a real sshd."""
+"""How ssh is called, and what its failures mean; tests/over_ssh has the same with a real sshd."""
 
 from __future__ import annotations
 
