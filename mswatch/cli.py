@@ -148,7 +148,7 @@ def _say(text: str) -> None:
 
 
 def _warn(text: str) -> None:
-    from mswatch.names import show
+    from mswatch.showing import show
 
     print(f"mswatch: {show(text)}", file=sys.stderr)  # noqa: T201
 
@@ -311,8 +311,8 @@ def _check_account(name: str | None, file: str | None) -> int:
     import asyncio
 
     from mswatch.logs import open_log
-    from mswatch.names import show
     from mswatch.service.checking import check
+    from mswatch.showing import show
 
     try:
         account = _account(name, file)

@@ -20,7 +20,7 @@ from copy import copy
 
 from mswatch import messages
 from mswatch.messages import Message, Priority
-from mswatch.names import show
+from mswatch.showing import show
 
 LINE_LIMIT = 2000
 BURST = 1000

@@ -37,7 +37,7 @@ from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.stores.contract import UNSUBSCRIBED, Store
 from mswatch.mailsync.telling import Teller
 from mswatch.mailsync_state import remembering, state_file
-from mswatch.names import show
+from mswatch.showing import show
 
 if TYPE_CHECKING:
     from mswatch.imap_session.glance import Glimpse, Look

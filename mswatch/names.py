@@ -13,8 +13,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mswatch.showing import show as show
-
 Encoding = Literal["utf-8", "utf-7"]  # utf-7 is IMAP's modified UTF-7 (RFC 3501, 5.1.3)
 
 

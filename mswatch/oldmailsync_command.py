@@ -33,7 +33,6 @@ from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.state import State
 from mswatch.mailsync.stores.contract import MailboxError
 from mswatch.mailsync_state import remembering
-from mswatch.names import show
 from mswatch.oldmailsync import looking, options, rc, report, takeover
 from mswatch.oldmailsync.msinfo import Memory
 from mswatch.oldmailsync.opening import Opened, Opener
@@ -41,6 +40,7 @@ from mswatch.oldmailsync.options import OldOptions
 from mswatch.oldmailsync.rc import Channel, OldConfiguration, OldStore
 from mswatch.oldmailsync.recorder import Recorder
 from mswatch.oldmailsync.report import Style
+from mswatch.showing import show
 
 if TYPE_CHECKING:  # what only a server needs
     pass

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from mswatch.names import show
+from mswatch.showing import show
 
 Json = dict[str, Any]
 _STATES = {

@@ -46,15 +46,16 @@ PURE_PARTS = {
     "mswatch/account.py": {"mswatch.core", "mswatch.names", "mswatch.imap_session.settings", "pathlib"},
     "mswatch/imap_session/settings.py": {"mswatch.imap.secret", "os"},
     "mswatch/imap": {"mswatch.imap", "mswatch.names", "mswatch.showing", "mswatch.errors"},
-    "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.errors"},
+    "mswatch/oldmailsync/options.py": {"mswatch.names", "mswatch.showing", "mswatch.errors"},
     "mswatch/oldmailsync/rc.py": {
         "mswatch.config.problems",
         "mswatch.imap.secret",
         "mswatch.names",
+        "mswatch.showing",
         "pathlib",
     },
-    "mswatch/oldmailsync/names.py": {"mswatch.imap_session.settings", "mswatch.names"},
-    "mswatch/oldmailsync/selection.py": {"mswatch.oldmailsync", "mswatch.names"},
+    "mswatch/oldmailsync/names.py": {"mswatch.imap_session.settings", "mswatch.names", "mswatch.showing"},
+    "mswatch/oldmailsync/selection.py": {"mswatch.oldmailsync", "mswatch.names", "mswatch.showing"},
     "mswatch/oldmailsync/msinfo.py": {"email"},
 }
 

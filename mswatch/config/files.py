@@ -18,7 +18,7 @@ from mswatch.config.naming import account_name, clean_name, is_name
 from mswatch.config.problems import nearest
 from mswatch.config.toml_account import read_toml
 from mswatch.errors import ConfigError
-from mswatch.names import show
+from mswatch.showing import show
 
 LIMIT_BYTES = 1 << 20
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mswatch.errors import UsageError
-from mswatch.names import show
+from mswatch.showing import show
 
 NAME_ALLOWED = 'up to 64 letters, digits and _.@+- that start with a letter, a digit or _, without ".."'
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")

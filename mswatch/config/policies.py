@@ -8,7 +8,7 @@ from typing import Any
 from mswatch.config.settings import Setting
 from mswatch.config.values import delay_text
 from mswatch.core.policy import Policy, WatcherLimits
-from mswatch.names import show
+from mswatch.showing import show
 
 Keys = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mswatch.errors import ConfigError
-from mswatch.names import show
+from mswatch.showing import show
 
 
 class Problems:

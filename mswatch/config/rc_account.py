@@ -20,7 +20,8 @@ from mswatch.config.problems import Problems
 from mswatch.config.rcfile import RcText, Statement
 from mswatch.config.settings import rc_default
 from mswatch.config.values import LONGEST_DELAY_S
-from mswatch.names import Pattern, show
+from mswatch.names import Pattern
+from mswatch.showing import show
 
 DELAYS = ("base_delay", "inter_delay", "max_delay", "poll_period")
 

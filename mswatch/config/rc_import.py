@@ -19,7 +19,7 @@ from mswatch.config.rc_account import DELAYS, read_parsed, store_names
 from mswatch.config.rcfile import RcText, Statement
 from mswatch.config.settings import TOP, default_text, settings_of
 from mswatch.config.values import delay_text
-from mswatch.names import show
+from mswatch.showing import show
 
 Doubt = tuple[int, str]  # line, what to look at
 

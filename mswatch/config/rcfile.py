@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from mswatch.config.problems import Problems, nearest
-from mswatch.names import show
+from mswatch.showing import show
 
 KEYWORDS = (
     "base_delay",

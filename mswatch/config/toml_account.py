@@ -22,7 +22,8 @@ from mswatch.config.toml_text import Document, Keys, NoTomlError
 from mswatch.config.values import Mailboxes, UnfitError, delay_text, found
 from mswatch.core.policy import WatcherLimits
 from mswatch.imap_session.settings import BY_TOKEN, Login, Server
-from mswatch.names import NameForm, show
+from mswatch.names import NameForm
+from mswatch.showing import show
 
 Values = dict[str, Any]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN
-from mswatch.names import USES, Pattern, as_use, show
+from mswatch.names import USES, Pattern, as_use
+from mswatch.showing import show
 
 Keys = tuple[str, ...]  # the way to a value: ("store", "local", "maildir")
 

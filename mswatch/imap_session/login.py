@@ -33,7 +33,7 @@ from mswatch.imap_session.glance import Glimpse
 from mswatch.imap_session.link import Link, connect
 from mswatch.imap_session.session import RefusedError, Session
 from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN, LOGIN_COMMAND, Login, Server
-from mswatch.names import show
+from mswatch.showing import show
 
 _NONCE_BYTES = 18
 _WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {

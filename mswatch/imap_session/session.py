@@ -31,7 +31,7 @@ from mswatch.imap.quirks import Quirks, Refusal, recognise
 from mswatch.imap.refusals import classify
 from mswatch.imap.responses import Code, Identification, Response, Status, StatusKind
 from mswatch.imap_session.link import Link
-from mswatch.names import show
+from mswatch.showing import show
 
 # Compression pays where bytes are slower than the server's deflate: not on loopback or a local network.
 PAYS_FROM_ROUND_TRIP_S = 0.005

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from mswatch.mailsync import pulse
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.options import Done, Outcome
-from mswatch.names import show
+from mswatch.showing import show
 
 BAR_AFTER_S = 1.0
 BAR_EVERY_S = 0.1

@@ -70,7 +70,7 @@ from mswatch.mailsync.stores.contract import (
     Scan,
     Stamp,
 )
-from mswatch.names import show
+from mswatch.showing import show
 
 T = TypeVar("T")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from mswatch.config.naming import clean_name
 from mswatch.config.rc_import import toml_key, toml_string
 from mswatch.errors import ConfigError, UsageError
-from mswatch.names import show
 from mswatch.oldmailsync import rc
 from mswatch.oldmailsync.names import INBOX, BadNameError, Spec, parse_spec, split
 from mswatch.oldmailsync.rc import Channel, OldStore
 from mswatch.oldmailsync.selection import Selection, selection
+from mswatch.showing import show
 
 LARGEST_LIMIT = 10**12  # bytes that a setting may say
 

@@ -20,10 +20,11 @@ from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.synced import bring_to_disk
-from mswatch.names import NameForm, show
+from mswatch.names import NameForm
 from mswatch.oldmailsync.around import MailboxAround
 from mswatch.oldmailsync.names import INBOX, BadNameError, Local, local
 from mswatch.oldmailsync.selection import Selection
+from mswatch.showing import show
 
 # ruff: noqa: D102 - what a method does is in contract.py
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mswatch.imap_session.settings import Security
-from mswatch.names import show
+from mswatch.showing import show
 
 INBOX = "INBOX"
 

@@ -17,12 +17,12 @@ from mswatch.errors import ConfigError
 from mswatch.imap.secret import Secret
 from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.decide import READ_ONLY, Permissions
-from mswatch.names import show
 from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.names import INBOX, BadNameError, Spec, parse_spec, split
 from mswatch.oldmailsync.rc import Channel, OldStore
 from mswatch.oldmailsync.selected import SelectedStore
 from mswatch.oldmailsync.selection import selection
+from mswatch.showing import show
 
 if TYPE_CHECKING:  # what only a server needs
     from mswatch.imap_session.session import Session

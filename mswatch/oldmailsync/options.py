@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mswatch.errors import UsageError
-from mswatch.names import show
+from mswatch.showing import show
 
 FILE = ".mailsync"  # below the home directory
 

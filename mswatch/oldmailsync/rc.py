@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mswatch.config.problems import Problems, nearest
 from mswatch.imap.secret import Secret
-from mswatch.names import show
+from mswatch.showing import show
 
 STORE_FIELDS = ("server", "ref", "pat", "prefix", "passwd")
 CHANNEL_FIELDS = ("msinfo", "passwd", "sizelimit")

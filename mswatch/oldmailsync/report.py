@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from email.utils import getaddresses, parsedate_to_datetime
 
 from mswatch.mailsync.decide import SIDES, Side, other
-from mswatch.names import show
 from mswatch.oldmailsync.msinfo import fields
+from mswatch.showing import show
 
 COPIED, FAILED, TOO_BIG, IGNORED, DELETED = "copied", "copyfail", "too big", "ign. del", "deleted"
 _ARROWS = {IGNORED: {"far": " >", "near": "< "}, DELETED: {"near": "< ", "far": "> "}}

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mswatch.mailsync.stores.contract import Key, Mailbox, MailboxError, Seen, Store
-from mswatch.names import show
 from mswatch.oldmailsync.around import MailboxAround, StoreAround
 from mswatch.oldmailsync.selection import Selection, by_boxname, is_boxname
+from mswatch.showing import show
 
 # ruff: noqa: D102 - what a method does is in contract.py
 

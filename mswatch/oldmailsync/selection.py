@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mswatch.names import NameForm, Pattern, canonical, show
+from mswatch.names import NameForm, Pattern, canonical
 from mswatch.oldmailsync.names import INBOX, split
 from mswatch.oldmailsync.rc import OldStore
+from mswatch.showing import show
 
 
 @dataclass(frozen=True)

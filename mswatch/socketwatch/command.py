@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from mswatch import __version__
 from mswatch.errors import MswatchError, TemporaryError
-from mswatch.names import show
+from mswatch.showing import show
 from mswatch.socketwatch.guard import Guard, wake_on_signals
 from mswatch.socketwatch.idle import Watch
 from mswatch.socketwatch.notify import NotifySocket, notify_socket

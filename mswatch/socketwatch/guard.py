@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from mswatch.errors import EXIT_TEMPORARY
-from mswatch.names import show
+from mswatch.showing import show
 from mswatch.socketwatch.idle import Reason, Watch
 from mswatch.socketwatch.notify import NotifySocket
 from mswatch.socketwatch.options import Options

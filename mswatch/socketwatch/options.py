@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from mswatch.errors import UsageError
-from mswatch.names import show
+from mswatch.showing import show
 
 # Longer than a healthy run is silent: a server that sorts a large mailbox, resolvers that give up
 # after 30 s, mbsync's own Timeout of 20 s.  Shorter than the kernel tries to connect (127 s).

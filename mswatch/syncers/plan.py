@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mswatch import names
 from mswatch.account import Sync, SyncKind
-from mswatch.names import show
+from mswatch.showing import show
 from mswatch.syncers import command, mailsync, mbsync, offlineimap
 
 Call = tuple[bytes, ...]

@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator
 
 from mswatch.mailsync.stores.contract import MailboxError
-from mswatch.names import show
+from mswatch.showing import show
 
 WAIT_S = 20.0
 TRY_EVERY_S = 0.05

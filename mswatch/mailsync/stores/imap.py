@@ -39,7 +39,8 @@ from mswatch.mailsync.stores.contract import (
 from mswatch.mailsync.stores.imap_account import WINDOW, ImapAccount, ImapMark, Plan
 from mswatch.mailsync.stores.imap_mailbox import ImapMailbox
 from mswatch.mailsync.stores.imap_names import INBOX, ImapNames
-from mswatch.names import Encoding, NameForm, as_use, decode_utf7, encode_utf7, show
+from mswatch.names import Encoding, NameForm, as_use, decode_utf7, encode_utf7
+from mswatch.showing import show
 
 MENDED_AT_MOST = 3  # a server that goes on ending connections has a reason, and is left alone
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")

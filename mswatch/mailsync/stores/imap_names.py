@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mswatch.mailsync.stores.contract import MailboxError
-from mswatch.names import NameForm, canonical, own, show
+from mswatch.names import NameForm, canonical, own
+from mswatch.showing import show
 
 INBOX = "INBOX"
 

@@ -57,7 +57,8 @@ from mswatch.mailsync.stores.contract import (
 from mswatch.mailsync.stores.keywords import Keywords
 from mswatch.mailsync.stores.message_file import chunks, header_of, open_regular, write_all
 from mswatch.mailsync.stores.synced import bring_to_disk, bring_to_disk_all
-from mswatch.names import NameForm, canonical, own, show
+from mswatch.names import NameForm, canonical, own
+from mswatch.showing import show
 
 SETTLED_NS = 3_000_000_000  # a directory this old has a time that no later change can have too (FAT: 2 s)
 LISTINGS = 4  # that a message must be missing from, if the directory changes all the time

@@ -52,7 +52,8 @@ from mswatch.mailsync.stores.contract import (
 from mswatch.mailsync.stores.file_lock import locked, open_quietly, remove_left_over
 from mswatch.mailsync.stores.rewriting import HEAD, Journals, Spool
 from mswatch.mailsync.stores.synced import bring_to_disk
-from mswatch.names import NameForm, canonical, own, show
+from mswatch.names import NameForm, canonical, own
+from mswatch.showing import show
 
 SETTLED_NS = 3_000_000_000  # a file this old has a time that no later change can have too
 CHUNK = 1 << 20

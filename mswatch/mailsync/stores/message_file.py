@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 
 from mswatch.mailsync.stores.contract import Key, NotRead
-from mswatch.names import show
+from mswatch.showing import show
 
 CHUNK = 1 << 20
 HEADER_LIMIT = 1 << 18  # bytes of a header that are looked at

@@ -48,7 +48,8 @@ from mswatch.mailsync.stores.message_file import chunks, header_of, open_regular
 from mswatch.mailsync.stores.mh_sequences import Sequences, storable
 from mswatch.mailsync.stores.rewriting import HEAD, Journals
 from mswatch.mailsync.stores.synced import bring_to_disk, bring_to_disk_all
-from mswatch.names import NameForm, canonical, own, show
+from mswatch.names import NameForm, canonical, own
+from mswatch.showing import show
 
 SETTLED_NS = 3_000_000_000  # what is this old has a time that no later change can have too
 LOOKS = 4  # at a folder in which files are renumbered

@@ -32,7 +32,7 @@ from hashlib import blake2b
 
 from mswatch.mailsync.stores.contract import MailboxError
 from mswatch.mailsync.stores.synced import bring_to_disk
-from mswatch.names import show
+from mswatch.showing import show
 
 CHUNK = 1 << 20
 BEGINNING = 256  # bytes by which we know our own
