@@ -130,6 +130,20 @@ def test_check_of_what_does_not(tmp_path: Path) -> None:
     assert "install it" in done.stdout
 
 
+def test_check_of_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """What mailsync says, which is part of us, is the remedy: its configuration is the one that works."""
+    text = (
+        f'[store.near]\nmaildir = "{tmp_path}/near"\n'
+        '[store.far]\nimap = "127.0.0.1:1"\nuser = "me"\npassword_command = ["echo", "secret"]\n'
+    )
+    write_account(tmp_path, text)
+    done = call(tmp_path, "check", "work")
+
+    assert done.returncode == 69
+    assert "no connection to 127.0.0.1:1" in done.stdout
+    assert "own configuration" not in done.stdout
+
+
 def test_check_of_a_wrong_configuration(tmp_path: Path) -> None:
     """All errors of a configuration are told at once, each with its line; the next account is tried."""
     write_account(tmp_path, 'base_dellay = "3x"\n[sync]\nwith = "mbsink"\n', "bad")

@@ -103,4 +103,5 @@ async def _check_sync(sync: Sync, environment: Mapping[str, str]) -> Finding:
         return Finding(what, works=True, detail=f"{' '.join(call)} succeeded")
     last = b"".join(output).decode("utf-8", "replace").strip().split("\n")[-_LAST_LINES:]
     detail = f"{' '.join(call)} {end.detail}" + "".join(f": {line}" for line in last if line)
-    return Finding(what, works=False, detail=detail, fix="mend the syncer's own configuration")
+    fix = "" if sync.kind == "mailsync" else "mend the syncer's own configuration"  # ours says it itself
+    return Finding(what, works=False, detail=detail, fix=fix)
