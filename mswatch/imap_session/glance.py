@@ -34,6 +34,7 @@ LOGINS: dict[str, type[Plain | XOAuth2 | OAuthBearer]] = {
 _MAY_SAY = frozenset(
     (b"CAPABILITY", b"STARTTLS", b"ENABLE", b"ID", b"NAMESPACE", b"LIST", b"LSUB", b"STATUS")
 )
+_HINTS = frozenset((b"\\marked", b"\\unmarked"))
 _STATUSES = frozenset((b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"))
 
 
@@ -120,7 +121,8 @@ def in_short(received: bytes) -> bytes | None:
     """Return what matters of an answer; None if it is not whole, or not to be taken apart by lines.
 
     The text of a status is for people: times and greetings are in it.  ID tells who the server is, and some
-    have words there that are never the same.
+    have words there that are never the same.  That a mailbox is marked or not is a hint (RFC 9051, 7.3.1) that
+    nobody here takes, and Dovecot gives it some time after the last change.
     """
     if not received.endswith(b"\r\n"):
         return None
@@ -133,6 +135,10 @@ def in_short(received: bytes) -> bytes | None:
         if kind in _STATUSES:
             code = text[: text.find(b"]") + 1] if text.startswith(b"[") else b""
             lines.append(b" ".join((tag, kind, code)))
+        elif kind == b"LIST" and text.startswith(b"("):
+            attributes, _, name = text[1:].partition(b")")
+            kept = [word for word in attributes.split() if word.lower() not in _HINTS]
+            lines.append(b"%b LIST (%b)%b" % (tag, b" ".join(kept), name))
         elif kind != b"ID":
             lines.append(line)
     return b"\n".join(lines)

@@ -309,3 +309,12 @@ def test_answers_of_any_kind(parts: list[bytes]) -> None:
     assert (short is None) == (not answer.endswith(b"\r\n") or b"}\r\n" in answer)
     if short is not None:
         assert in_short(answer + b"* LIST\r\n") != short
+
+
+def test_a_hint_is_no_change() -> None:
+    """A mailbox that is unmarked by now is as it was before; its name and what else it is count."""
+    said = b'* LIST (\\HasNoChildren) "/" old\r\nA1 OK\r\n'
+    for hint in (b"\\UnMarked \\HasNoChildren", b"\\HasNoChildren \\Marked"):
+        assert in_short(said.replace(b"\\HasNoChildren", hint)) == in_short(said)
+    assert in_short(said.replace(b"old", b"new")) != in_short(said)
+    assert in_short(said.replace(b"\\HasNoChildren", b"\\Noselect")) != in_short(said)
