@@ -121,8 +121,8 @@ def in_short(received: bytes) -> bytes | None:
     """Return what matters of an answer; None if it is not whole, or not to be taken apart by lines.
 
     The text of a status is for people: times and greetings are in it.  ID tells who the server is, and some
-    have words there that are never the same.  That a mailbox is marked or not is a hint (RFC 9051, 7.3.1) that
-    nobody here takes, and Dovecot gives it some time after the last change.
+    have words there that are never the same.  That a mailbox is marked or not is a hint (RFC 9051, 7.3.1)
+    that nobody here takes, and Dovecot gives it some time after the last change.
     """
     if not received.endswith(b"\r\n"):
         return None
