@@ -1,1 +1,1 @@
-"""mailsync: decisions, stores, and whole runs."""
+"""mailsync: decisions, and whole runs between stores on disk."""

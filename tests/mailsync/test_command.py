@@ -15,10 +15,10 @@ from mswatch.errors import EXIT_CONFIG, EXIT_PARTIAL, EXIT_REFUSED, EXIT_UNAVAIL
 from mswatch.locks import Lock
 from mswatch.mailsync import settled
 from mswatch.mailsync.decide import SIDES, Side
-from tests.mailsync.test_maildir import LONG_AGO_NS, make_old
 from tests.mailsync.worlds import World
 from tests.mailsync.worlds import body as mail
 from tests.servers.waiting import DEADLINE_S, read_line
+from tests.stores.test_maildir import LONG_AGO_NS, make_old
 
 ACCOUNT = """
 [store.near]

@@ -18,10 +18,10 @@ from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules
 from mswatch.mailsync.flags import DELETED, FLAGGED, SEEN
 from mswatch.mailsync.options import MARKED, Options
 from tests.mailsync.kinds import KindWorld
-from tests.mailsync.test_imap_worlds import world_class
 from tests.mailsync.test_kinds import PAIRS
 from tests.mailsync.test_worlds import in_child, run_until
 from tests.mailsync.worlds import World, body
+from tests.mailsync_imap.test_worlds import world_class
 from tests.servers.dovecot import Dovecot
 
 LONG = bool(os.environ.get("MSWATCH_LONG"))

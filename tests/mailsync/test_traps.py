@@ -16,12 +16,12 @@ import pytest
 
 from mswatch.mailsync.decide import SIDES
 from mswatch.mailsync.options import Options, Outcome
-from tests.mailsync.test_maildir import make_old
 from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
 from tests.mailsync.worlds import World, body, build
 from tests.servers import mbsync
 from tests.servers.maildir import MaildirStore
 from tests.servers.waiting import run_to_end
+from tests.stores.test_maildir import make_old
 
 LONG = bool(os.environ.get("MSWATCH_LONG"))
 

@@ -15,10 +15,10 @@ from mswatch.oldmailsync.local import LocalStore, Places, places
 from mswatch.oldmailsync.rc import OldStore
 from mswatch.oldmailsync.selected import SelectedStore
 from mswatch.oldmailsync.selection import selection
-from tests.mailsync.contract import TreeContract
-from tests.mailsync.test_maildir import make_old
 from tests.servers.maildir import make_maildir
 from tests.servers.waiting import wait_until
+from tests.stores.contract import TreeContract
+from tests.stores.test_maildir import make_old
 
 # What only makes a run quicker, and the old form does without.
 NOT_AROUND = {"deliver", "expect", "recall", "remark", "stamp_paths"}

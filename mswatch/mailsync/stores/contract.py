@@ -7,7 +7,7 @@ the UID, with the UIDVALIDITY as epoch; a store without native marks: a digest a
 never change under a key; its flags may.  Bodies are carried byte for byte; only a store that has line ends
 of its own (IMAP: CRLF) translates between them and LF.
 
-What the engine relies on (``tests/mailsync/contract.py`` tests it on every store):
+What the engine relies on (``tests/stores/contract.py`` tests it on every store):
 
 * **Order of certainty.**  What a method reports as done is done for good: a message that ``add`` reported
   survives a cut of the power.  What it did not report may have been done or not; the engine wrote down

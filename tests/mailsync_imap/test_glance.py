@@ -14,7 +14,7 @@ import pytest
 from mswatch.errors import EXIT_CONFIG, EXIT_TEMPORARY
 from tests.imap_session.conftest import password_file
 from tests.mailsync.test_command import settle_sides
-from tests.mailsync.test_imap_command import Account
+from tests.mailsync_imap.test_command import Account
 from tests.servers.dovecot import PASSWORD, Dovecot, running_dovecot
 from tests.servers.maildir import deliver, messages, set_flags
 

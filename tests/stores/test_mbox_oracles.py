@@ -18,11 +18,11 @@ from mswatch.mailsync.flags import ANSWERED, DRAFT, FLAGGED, NONE, SEEN, Flags
 from mswatch.mailsync.stores.contract import Added, Mailbox, Store
 from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync.stores.mbox import MboxStore
-from tests.mailsync.contract import add, bodies, body, message, whole
 from tests.mailsync.kinds import KindWorld
 from tests.mailsync.worlds import FORM
 from tests.servers import oldmailsync
 from tests.servers.dovecot import Dovecot
+from tests.stores.contract import add, bodies, body, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

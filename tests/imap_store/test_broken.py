@@ -14,9 +14,9 @@ from mswatch.errors import TemporaryError
 from mswatch.imap_session.link import Link
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.stores.imap import MENDED_AT_MOST
-from tests.mailsync.test_imap_worlds import LONG, STRIDE, ImapWorld, build_with, run_until, world_class
 from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
 from tests.mailsync.worlds import body, expected
+from tests.mailsync_imap.test_worlds import LONG, STRIDE, ImapWorld, build_with, run_until, world_class
 from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -23,8 +23,8 @@ from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync.stores.imap_lines import to_crlf, to_lf
 from mswatch.mailsync.stores.imap_names import ImapNames
 from mswatch.names import NameForm
-from tests.mailsync.contract import StoreContract, add, bodies, body, message, whole
 from tests.servers.dovecot import Dovecot
+from tests.stores.contract import StoreContract, add, bodies, body, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

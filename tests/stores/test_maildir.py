@@ -15,7 +15,7 @@ from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED,
 from mswatch.mailsync.stores.contract import Message, NotRead, Store
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.names import NameForm
-from tests.mailsync.contract import TreeContract, add, bodies, body, remembered, whole
+from tests.stores.contract import TreeContract, add, bodies, body, remembered, whole
 
 LONG_AGO_NS = 1_600_000_000_000_000_000
 FORMS = {"maildir++": NameForm(".", "utf-7"), "nested": NameForm("/", "utf-7")}

@@ -23,9 +23,9 @@ from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync.stores.imap_account import WIDE_FROM
 from tests.imap_session.conftest import password_file
-from tests.mailsync.test_imap_worlds import ImapWorld, run_until
 from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import body
+from tests.mailsync_imap.test_worlds import ImapWorld, run_until
 from tests.servers.dovecot import PASSWORD, Dovecot, running_dovecot
 from tests.servers.waiting import wait_until
 

@@ -16,8 +16,8 @@ from mswatch.imap_session.login import log_in
 from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.decide import Side
-from tests.mailsync.test_imap_worlds import build_with, world_class
 from tests.mailsync.test_worlds import WORLDS, assert_as_expected
+from tests.mailsync_imap.test_worlds import build_with, world_class
 from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -17,8 +17,8 @@ from mswatch.mailsync.stores.contract import MailboxError, Message, NotEmptyErro
 from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.mh_sequences import Sequences, storable
 from mswatch.names import NameForm
-from tests.mailsync.contract import TreeContract, add, bodies, body, whole
 from tests.mailsync.kinds import KindWorld
+from tests.stores.contract import TreeContract, add, bodies, body, whole
 
 FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
 LONG_AGO_NS = 1_600_000_000_000_000_000

@@ -16,7 +16,7 @@ from mswatch.imap_session.settings import Login
 from mswatch.mailsync.stores.contract import Added
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.imap_session.scripted import SILENT, Heard, Scripted, Step, scripted
-from tests.mailsync.contract import message
+from tests.stores.contract import message
 
 REV2 = b"* PREAUTH [CAPABILITY IMAP4rev2] in\r\n"
 UTF8_ONLY = b"* PREAUTH [CAPABILITY IMAP4rev1 ENABLE UTF8=ONLY UIDPLUS LITERAL+] in\r\n"

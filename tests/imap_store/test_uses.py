@@ -22,10 +22,10 @@ from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.options import TRASHED, Options
 from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.names import Pattern
-from tests.mailsync.test_imap_servers import cyrus  # noqa: F401 - a fixture
-from tests.mailsync.test_imap_worlds import ImapWorld, build_with, run_until, world_class
+from tests.imap_store.test_servers import cyrus  # noqa: F401 - a fixture
 from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import World, acts
+from tests.mailsync_imap.test_worlds import ImapWorld, build_with, run_until, world_class
 from tests.servers.cyrus import PASSWORD, Cyrus
 from tests.servers.dovecot import Dovecot
 

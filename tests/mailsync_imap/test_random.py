@@ -14,9 +14,9 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.options import Options
-from tests.mailsync.test_imap_worlds import ImapWorld, run_until, world_class
 from tests.mailsync.test_random import Edits
 from tests.mailsync.test_worlds import in_child
+from tests.mailsync_imap.test_worlds import ImapWorld, run_until, world_class
 from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -20,11 +20,11 @@ from mswatch.mailsync.stores import file_lock
 from mswatch.mailsync.stores.contract import MailboxError, Store
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.names import NameForm
-from tests.mailsync.contract import TreeContract, add, bodies, body, whole
 from tests.mailsync.kinds import KindWorld
 from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import body as mail
 from tests.servers.waiting import read_line, wait_until
+from tests.stores.contract import TreeContract, add, bodies, body, whole
 
 FROM = "From a@example.org Tue Nov 14 22:13:20 2023\n"
 LONG_AGO_NS = 1_600_000_000_000_000_000

@@ -14,7 +14,7 @@ from mswatch.imap_session.settings import Login
 from mswatch.mailsync.stores.contract import Mailbox, Message, NotAdded
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.imap_session.scripted import SILENT, Heard, Step, scripted
-from tests.mailsync.contract import body, message
+from tests.stores.contract import body, message
 
 IN = b"* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LITERAL+ LIST-STATUS] in\r\n"
 ACQUAINTED = (

@@ -19,8 +19,8 @@ from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
-from tests.mailsync.test_imap_worlds import ImapWorld, build_with, world_class
 from tests.mailsync.worlds import World, body
+from tests.mailsync_imap.test_worlds import ImapWorld, build_with, world_class
 from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

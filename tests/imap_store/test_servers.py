@@ -16,13 +16,13 @@ from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED,
 from mswatch.mailsync.stores.contract import Expected, Store
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.imap_session.conftest import password_file
-from tests.mailsync.contract import StoreContract, add
-from tests.mailsync.test_imap import ImapWithoutMarks
+from tests.imap_store.test_store import ImapWithoutMarks
 from tests.mailsync.worlds import World
 from tests.mailsync.worlds import body as body_of
 from tests.servers.courier import CAPABILITIES, courier_tunnel
 from tests.servers.cyrus import PASSWORD, Cyrus, running_cyrus
 from tests.servers.dovecot import Dovecot
+from tests.stores.contract import StoreContract, add
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

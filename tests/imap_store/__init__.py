@@ -1,0 +1,1 @@
+"""The IMAP store: by the contract, on real servers, and on such as should not be."""

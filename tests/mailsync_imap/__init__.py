@@ -1,0 +1,1 @@
+"""Runs of mailsync with an IMAP account on a side."""

@@ -1,0 +1,1 @@
+"""The stores on disk: by the contract, and each by itself."""
