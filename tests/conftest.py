@@ -23,9 +23,11 @@ settings.register_profile("packager", parent=settings.get_profile("mswatch"), de
 settings.register_profile("long", parent=settings.get_profile("mswatch"), max_examples=5000)
 settings.load_profile("long" if os.environ.get("MSWATCH_LONG") else "mswatch")
 
-# Under nohup the programs of the tests would inherit that SIGHUP is ignored.  A handler they do not inherit.
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, lambda *_: None)
+# Under nohup the programs of the tests would inherit that SIGHUP is ignored; in the background of a shell
+# without job control, SIGINT and SIGQUIT.  A handler they do not inherit.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 _user_numbers = itertools.count(1)
 
