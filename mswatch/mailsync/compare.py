@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import NONE, Flags, from_text
-from mswatch.mailsync.state import Row
+from mswatch.mailsync.state import DamagedError, Row
 from mswatch.mailsync.stores.contract import Key, Scan
 
 RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
@@ -108,8 +108,14 @@ class _Side:
         self.quiet = not (scan.complete or scan.present or scan.vanished)
 
     def take(self, key: Key, was: Flags | None) -> Flags | None:
-        """Return the flags of a known message now; None if it is gone."""
-        if key in self._present and key not in self._taken:
+        """Return the flags of a known message now; None if it is gone.
+
+        Raises:
+            DamagedError: It is known twice.  One of both would look gone, and be removed on the other side.
+        """
+        if key in self._taken:
+            raise DamagedError(f"two messages are known as {key!r}")
+        if key in self._present:
             self._taken.add(key)
             now = self._present[key]
             return was if now is None else now

@@ -63,6 +63,10 @@ CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 """
 
 
+class DamagedError(Exception):
+    """The state says what cannot be: a disk or a program has changed it.  ``State.opened`` sets it aside."""
+
+
 @dataclass(frozen=True)
 class MailboxRow:
     """What is remembered of a mailbox."""
@@ -161,7 +165,7 @@ class State:
         except (MswatchError, OSError):
             raise
         except Exception as error:  # rows that cannot be lead to any
-            if _is_damaged(path):
+            if _is_nonsense(error) or _is_damaged(path):
                 raise TemporaryError(
                     f"the state was found damaged ({error}); it is now {_set_aside(path).name}",
                     "the next run pairs all messages anew, and deletes nothing",
@@ -370,6 +374,13 @@ class State:
         self._database.execute("DELETE FROM intention WHERE mailbox = ? AND side = ?", (mailbox.id, side))
 
 
+def _is_nonsense(error: Exception) -> bool:
+    """Tell whether a row was found that nobody wrote; its pages may be in order all the same."""
+    return isinstance(error, DamagedError) or (
+        isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
+    )
+
+
 def _is_damaged(path: Path) -> bool:
     """Look again: where a disk fails for a moment, SQLite calls a database malformed too."""
     try:
@@ -377,8 +388,8 @@ def _is_damaged(path: Path) -> bool:
             if database.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
                 return True
             return not _has_schema(database)
-    except (OSError, sqlite3.OperationalError):
-        return False
+    except (OSError, sqlite3.OperationalError) as error:
+        return _is_nonsense(error)
     except (ValueError, sqlite3.DatabaseError):
         return True
 
@@ -428,7 +439,10 @@ def _prepare(database: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _mailbox_row(row: tuple[int, bytes, bytes, bytes, bytes, bytes, bytes, bytes]) -> MailboxRow:
-    return MailboxRow(row[0], row[1].decode("utf-8", "surrogateescape"), *row[2:])
+    try:
+        return MailboxRow(row[0], row[1].decode("utf-8", "surrogateescape"), *row[2:])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DamagedError(f"a mailbox that cannot be: {error}") from error
 
 
 def _name(name: str) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from mswatch.errors import TemporaryError
 from mswatch.mailsync.decide import SIDES
-from mswatch.mailsync.options import Options
+from mswatch.mailsync.options import Options, Outcome
 from tests.mailsync.test_worlds import in_child, run_until
 from tests.mailsync.worlds import World
 
@@ -107,6 +109,44 @@ def test_damaged_at_random(
         sync_to_the_end(damaged)
         wanted = {f"m{number}" for number in range(MESSAGES)} | {"new", "new too"}
         assert there(damaged) == wanted, seed
+
+
+CHANGES = {
+    "one key twice on near": "UPDATE message SET near = (SELECT max(near) FROM message WHERE mailbox = 1)"
+    " WHERE near = (SELECT min(near) FROM message WHERE mailbox = 1)",
+    "one key twice on far": "UPDATE message SET far = (SELECT max(far) FROM message WHERE mailbox = 1)"
+    " WHERE far = (SELECT min(far) FROM message WHERE mailbox = 1)",
+    "flags that are no text": "UPDATE message SET near_flags = CAST(x'ff' AS TEXT), near_stamp = NULL",
+    "a name that is a number": "UPDATE mailbox SET name = 5 WHERE id = 1",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_rows_that_cannot_be(change: str, world: World) -> None:
+    """What SQLite finds in order, and nobody wrote, is set aside; messages are paired, and none removed."""
+    with closing(sqlite3.connect(world.state_file)) as database, database:
+        database.execute(change)
+        database.execute("UPDATE mailbox SET near_mark = NULL, far_mark = NULL")
+        database.execute("UPDATE message SET near_stamp = NULL, far_stamp = NULL")
+    with pytest.raises(TemporaryError, match="found damaged"):
+        world.sync()
+    outcome, listening = world.sync()
+    assert outcome == Outcome()
+    assert listening.told == []
+    assert there(world) == {f"m{number}" for number in range(MESSAGES)}
+    assert list(world.directory.glob("state.sqlite.damaged-*"))
+
+
+def test_a_column_that_has_another_name(world: World) -> None:
+    """A schema that was changed under us is damage as well, whatever SQLite makes of it."""
+    data = world.state_file.read_bytes()
+    world.state_file.write_bytes(data.replace(b"near_identity", b"\xe9ear_identity"))
+    for _ in range(2):
+        with suppress(TemporaryError):
+            world.sync()
+    assert world.sync()[1].told == []
+    assert there(world) == {f"m{number}" for number in range(MESSAGES)}
+    assert list(world.directory.glob("state.sqlite.damaged-*"))
 
 
 def test_log_is_lost(world: World, tmp_path: Path) -> None:
