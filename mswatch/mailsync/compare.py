@@ -63,11 +63,15 @@ class Difference:
 
     def gone(self, side: Side) -> list[Key]:
         """Return the keys that a side had and a scan did not find."""
-        found = []
-        for seen in self.rows.values():
+        return list(self.gone_rows(side).values())
+
+    def gone_rows(self, side: Side) -> dict[int, Key]:
+        """Return them by the number of their row."""
+        found = {}
+        for number, seen in self.rows.items():
             key, now = (seen.row.near, seen.near) if side == "near" else (seen.row.far, seen.far)
             if key is not None and now is None:
-                found.append(key)
+                found[number] = key
         return found
 
     def keep(self, side: Side, keys: set[Key]) -> None:

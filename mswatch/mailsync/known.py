@@ -9,11 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import islice
+from typing import TypeVar
 
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.stores.contract import Key, Known, Stamp
 
 # ruff: noqa: D102 - what a method does is in contract.py
+
+T = TypeVar("T")
 
 PORTION = 8192
 BETWEEN = b"/\n"  # no file's name has the first of these, no keyword the second one
@@ -21,9 +24,9 @@ FEW = 8192  # keys for which as many look-ups cost less than reading everything
 AT_ONCE = 250  # keys in one query
 
 
-def portions(keys: Iterable[Key]) -> Iterator[list[Key]]:
-    """Give keys as many at a time as one query asks for."""
-    left = iter(keys)
+def portions(values: Iterable[T]) -> Iterator[list[T]]:
+    """Give keys, or other values, as many at a time as one query asks for."""
+    left = iter(values)
     while some := list(islice(left, AT_ONCE)):
         yield some
 

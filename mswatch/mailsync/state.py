@@ -283,6 +283,17 @@ class State:
         """Return what is remembered of a side of a mailbox, in the form in which stores ask for it."""
         return KnownMessages(self._database, mailbox.id, side)
 
+    def has_rows(self, mailbox: MailboxRow, side: Side, keys: Mapping[int, Key]) -> bool:
+        """Tell whether rows with these numbers have these keys: in the table, and in its index as well."""
+        wanted = set(keys.values())
+        if self.known(mailbox, side).stamps(wanted).keys() != wanted:
+            return False
+        for some in portions(keys):
+            query = f"SELECT id, {side} FROM message WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608
+            if any(keys[number] != key for number, key in self._database.execute(query, list(some))):
+                return False
+        return True
+
     def learn(self, mailbox: MailboxRow, side: Side, stamps: Mapping[Key, Stamp]) -> None:
         """Remember what stands for the flags that rows say of a side."""
         query = f"UPDATE message SET {side}_stamp = ? WHERE mailbox = ? AND {side} = ?"  # noqa: S608

@@ -55,7 +55,7 @@ from mswatch.mailsync.options import (
 )
 from mswatch.mailsync.pairing import Identity
 from mswatch.mailsync.safety import judge_mailbox
-from mswatch.mailsync.state import Agreed, HeldBy, Intention, MailboxRow, NewRow, Row, State
+from mswatch.mailsync.state import Agreed, DamagedError, HeldBy, Intention, MailboxRow, NewRow, Row, State
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -162,10 +162,21 @@ class Work:
         self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
         self._stamps = {side: scans[side].stamps for side in SIDES}
         self.difference = compare(self._rows_for(scans), scans)
+        self._check_gone()
         self._learn(scans)
         self._make_certain()
         if intentions:
             self._resume(intentions)
+
+    def _check_gone(self) -> None:
+        """Make sure that what looks gone was there under this key, before anything is removed for it.
+
+        Keys are stored twice, in the table and in its indexes: a damaged one is seen where both differ.
+        """
+        for side in SIDES:
+            gone = self.difference.gone_rows(side)
+            if gone and not self._state.has_rows(self.row, side, gone):
+                raise DamagedError(f"{show(self.name)}: a message is known under two keys")
 
     def _is_to_be_made(self, side: Side) -> bool:
         never = self.row.epoch(side) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mswatch.errors import TemporaryError
-from mswatch.mailsync.decide import SIDES
+from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.options import Options, Outcome
 from tests.mailsync.test_worlds import in_child, run_until
 from tests.mailsync.worlds import World
@@ -135,6 +136,26 @@ def test_rows_that_cannot_be(change: str, world: World) -> None:
     assert listening.told == []
     assert there(world) == {f"m{number}" for number in range(MESSAGES)}
     assert list(world.directory.glob("state.sqlite.damaged-*"))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("side", SIDES)
+def test_a_key_that_is_another_in_one_place(side: Side, which: int, world: World) -> None:
+    """A key in the table that its index does not have, or the other way round, removes no message."""
+    with closing(sqlite3.connect(world.state_file)) as database:
+        (key,) = database.execute(f"SELECT {side} FROM message WHERE mailbox = 1").fetchone()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = world.state_file.read_bytes()
+    places = [place.start() for place in re.finditer(re.escape(key), data)]
+    assert len(places) == 2
+    begin = places[which] + len(key) - 1
+    world.state_file.write_bytes(data[:begin] + b"#" + data[begin + 1 :])
+    world.put("far", "INBOX", "new")  # so that it is looked at
+    world.put("near", "INBOX", "new too")
+    held = {side: set(world.path(side).rglob("m*")) for side in SIDES}
+    sync_to_the_end(world)
+    assert {side: set(world.path(side).rglob("m*")) for side in SIDES} == held
+    assert there(world) == {f"m{number}" for number in range(MESSAGES)} | {"new", "new too"}
 
 
 def test_a_column_that_has_another_name(world: World) -> None:
