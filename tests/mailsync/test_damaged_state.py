@@ -101,7 +101,7 @@ def test_damaged_at_random(
 ) -> None:
     """However a state is damaged, every message that somebody has is on both sides afterwards.
 
-    An index whose order is broken in the middle may hide a message from one run: it is copied by the next one.
+    An index whose order is broken in the middle may hide a message from one run; the next one copies it.
     """
     for seed in range(ROUNDS):
         pick = random.Random(seed)
