@@ -117,7 +117,7 @@ class Link:
             self._early_bytes -= len(data)
         else:
             data = None if self._replayed else self._receive_now()
-        if data and self.record is not None:
+        if data:
             self._note(data, is_sent=False)
         return data
 
@@ -150,8 +150,7 @@ class Link:
             sent = self._send_again(data) if self._replayed else self._socket.send(data)
         except self._not_yet:
             return 0
-        if self.record is not None:
-            self._note(data[:sent], is_sent=True)
+        self._note(data[:sent], is_sent=True)
         return sent
 
     def _send_again(self, data: memoryview) -> int:

@@ -19,29 +19,18 @@ from mswatch.imap.commands import Command
 from mswatch.imap.connection import Connection, Done, State
 from mswatch.imap.quirks import Refusal
 from mswatch.imap.responses import Status
-from mswatch.imap.sasl import (
-    External,
-    Mechanism,
-    OAuthBearer,
-    Plain,
-    XOAuth2,
-)
+from mswatch.imap.sasl import External, Mechanism, OAuthBearer, XOAuth2
 from mswatch.imap.sasl import Login as LoginMechanism
 from mswatch.imap.secret import Secret
 from mswatch.imap_session.credentials import obtain
-from mswatch.imap_session.glance import Glimpse
+from mswatch.imap_session.glance import LOGINS, Glimpse
 from mswatch.imap_session.link import Link, connect
 from mswatch.imap_session.session import RefusedError, Session
 from mswatch.imap_session.settings import BY_PASSWORD, BY_TOKEN, LOGIN_COMMAND, Login, Server
 from mswatch.showing import show
 
 _NONCE_BYTES = 18
-_WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {
-    "PLAIN": Plain,
-    "LOGIN": LoginMechanism,
-    "XOAUTH2": XOAuth2,
-    "OAUTHBEARER": OAuthBearer,
-}
+_WITH_SECRET: dict[str, Callable[[str, Secret], Mechanism]] = {**LOGINS, "LOGIN": LoginMechanism}
 
 
 def log_in(server: Server, login: Login, glimpse: Glimpse | None = None) -> Session:

@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -38,7 +37,7 @@ def addresses(host: str, port: int, limit_s: float) -> list[Address]:
     readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _answer(host, port, writable, pickle.dumps)
+        _answer(host, port, writable)
     os.close(writable)
     try:
         data = _read(readable, time.monotonic() + limit_s)
@@ -60,8 +59,10 @@ def _ask(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(int(family), int(kind), protocol, address) for family, kind, protocol, _, address in found]
 
 
-def _answer(host: str, port: int, writable: int, written: Callable[[object], bytes]) -> NoReturn:
+def _answer(host: str, port: int, writable: int) -> NoReturn:
     """Be the child: write the addresses, or why there are none, and end without any clearing up."""
+    import pickle  # the parent has it already
+
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
@@ -70,7 +71,7 @@ def _answer(host: str, port: int, writable: int, written: Callable[[object], byt
         except (OSError, UnicodeError) as error:
             answer = getattr(error, "strerror", None) or str(error)
         with open(writable, "wb") as stream:
-            stream.write(written(answer))
+            stream.write(pickle.dumps(answer))
     finally:
         os._exit(0)
 

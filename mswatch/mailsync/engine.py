@@ -242,9 +242,7 @@ class Engine:
         self._expect(looked, Work.expected_reads)
         done = [work for work in looked if self._guarded(work, work.bring_over)]
         self._expect(fresh, Work.expected_all)
-        done += [
-            work for work in fresh if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
-        ]
+        done += self._looked_at_and_brought_over(fresh)
         self._arrivals.deliver()
         self._remove(done)
         self._remember()
@@ -294,6 +292,12 @@ class Engine:
             self._failed(error, work.name)
             return False
         return True
+
+    def _looked_at_and_brought_over(self, works: Iterable[Work]) -> list[Work]:
+        """Do both for one mailbox after the other; return those where neither failed."""
+        return [
+            work for work in works if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
+        ]
 
     def _failed(self, error: Exception, *names: str) -> None:
         """Leave mailboxes for the next run, and get ready for others."""
@@ -433,11 +437,7 @@ class Engine:
     def _sync_again(self, names: Collection[str]) -> None:
         """Bring over what was moved to the trash just now."""
         known, fresh = self._works(self._listing(names), {name for name in names if self._wants(name)})
-        done = [
-            work
-            for work in known + fresh
-            if self._guarded(work, work.look) and self._guarded(work, work.bring_over)
-        ]
+        done = self._looked_at_and_brought_over(known + fresh)
         self._arrivals.deliver()
         for work in done:
             self._guarded(work, work.finish)
