@@ -154,27 +154,19 @@ def test_no_end(steps: list[Step]) -> None:
         glance(Look("far", server.server(SHORT_S if len(steps) < 6 else DEADLINE_S), LOGIN, usual()))
 
 
-def test_asked_something_else() -> None:
-    """Who says something else than the glance did is told so at once, and sends nothing."""
+@pytest.mark.parametrize(
+    "other", [lambda session: session.request(commands.noop()), Session.next_event], ids=["says", "waits"]
+)
+def test_something_else(other: Callable[[Session], object]) -> None:
+    """Who says something else than the glance did, or waits where it went on, learns it and sends nothing."""
     with scripted(*USUAL) as server:
         glimpse = glance(Look("far", server.server(), LOGIN, usual()))
         with (
             log_in(server.server(), LOGIN, glimpse=glimpse) as session,
             pytest.raises(TemporaryError, match="something else"),
         ):
-            session.request(commands.noop())
+            other(session)
     assert b"NOOP" not in server.heard
-
-
-def test_waiting_for_what_was_not_asked() -> None:
-    """Who waits where the glance went on is told so at once."""
-    with scripted(*USUAL) as server:
-        glimpse = glance(Look("far", server.server(), LOGIN, usual()))
-        with (
-            log_in(server.server(), LOGIN, glimpse=glimpse) as session,
-            pytest.raises(TemporaryError, match="something else"),
-        ):
-            session.next_event()
 
 
 def test_the_password_is_asked_for_once(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from mswatch.errors import TemporaryError
 from mswatch.imap_session.link import Link
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.stores.imap import MENDED_AT_MOST
-from tests.mailsync.test_worlds import WORLDS, assert_as_expected, in_child
+from tests.mailsync.test_worlds import WORLDS, assert_as_expected
 from tests.mailsync.worlds import body, expected
-from tests.mailsync_imap.test_worlds import LONG, STRIDE, ImapWorld, build_with, run_until, world_class
+from tests.mailsync_imap.test_worlds import LONG, STRIDE, ImapWorld, after_each_kill, build_with, world_class
 from tests.servers.dovecot import Dovecot
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -111,16 +110,9 @@ def test_killed_without_uidplus(name: str, tmp_path: Path, dovecot: Dovecot) -> 
     """A run that is killed when the server has a message and we do not know it doubles nothing."""
     text, options = WORLDS[name]
     start = build_with(world_class(dovecot, "far", settings=(BARE,)), tmp_path / "start", text)
-    for step in itertools.count(0, 1 if LONG else 5):
-        world = start.copy(tmp_path / "world")
-        assert isinstance(world, ImapWorld)
-        if in_child(partial(run_until, world, options, step)) == 0:
-            break
-        world.wait_for_servers()
-        outcome, _ = world.sync(options)
-        assert not outcome.failed, step
+    steps = itertools.count(0, 1 if LONG else 5)
+    for world in after_each_kill(start, tmp_path / "world", options, steps):
         assert_as_expected(world, name)
-    assert step > 5
 
 
 QUOTA = """

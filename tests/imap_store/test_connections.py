@@ -141,13 +141,8 @@ class Breaking:
         monkeypatch.setattr(Link, "step", step)
 
 
-@pytest.mark.parametrize("at", [0, 9])
-@pytest.mark.parametrize("which", [0, 1, 2])
-def test_one_of_them_breaks(
-    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int, at: int
-) -> None:
-    """What was under way on it is left for the next run at most; nothing is lost, nor doubled."""
-    world = filled(Wide, tmp_path, dovecot)
+def sync_with_a_break(world: Wide, monkeypatch: pytest.MonkeyPatch, at: int, which: int) -> None:
+    """Run while a connection breaks, which costs the run, or one mailbox of it."""
     with monkeypatch.context() as patch:
         breaking = Breaking(patch, at, world, which)
         with contextlib.suppress(TemporaryError):
@@ -155,6 +150,16 @@ def test_one_of_them_breaks(
             assert len(outcome.failed) <= 1
     assert breaking.is_reached
     world.sessions.clear()
+
+
+@pytest.mark.parametrize("at", [0, 9])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_one_of_them_breaks(
+    tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, which: int, at: int
+) -> None:
+    """What was under way on it is left for the next run at most; nothing is lost, nor doubled."""
+    world = filled(Wide, tmp_path, dovecot)
+    sync_with_a_break(world, monkeypatch, at, which)
     outcome, _ = world.sync()
     assert not outcome.failed
     assert_whole(world)
@@ -169,13 +174,7 @@ def test_mailboxes_are_made_in_between(
     for box, number in itertools.product(range(BOXES), range(2)):
         world.put("near", f"box{box:02}-made", f"n{number}", data=body(f"n{box}-{number}"))
     if which is not None:
-        with monkeypatch.context() as patch:
-            breaking = Breaking(patch, at, world, which)
-            with contextlib.suppress(TemporaryError):
-                outcome, _ = world.sync()
-                assert len(outcome.failed) <= 1
-        assert breaking.is_reached
-        world.sessions.clear()
+        sync_with_a_break(world, monkeypatch, at, which)
     outcome, _ = world.sync()
     assert not (outcome.failed or outcome.problems)
     near = world.contents("near")

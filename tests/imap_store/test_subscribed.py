@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,8 @@ from mswatch.mailsync.stores.contract import UNSUBSCRIBED
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.imap_session.conftest import password_file
 from tests.imap_store.test_servers import cyrus  # noqa: F401 - a fixture
-from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import World, acts
-from tests.mailsync_imap.test_worlds import ImapWorld, build_with, run_until, world_class
+from tests.mailsync_imap.test_worlds import ImapWorld, after_each_kill, build_with, world_class
 from tests.servers.courier import courier_tunnel
 from tests.servers.cyrus import PASSWORD, Cyrus
 from tests.servers.dovecot import Dovecot
@@ -163,16 +161,12 @@ def test_a_run_for_some_mailboxes(world: ImapWorld) -> None:
 
 def test_killed_in_between(world: ImapWorld, tmp_path: Path) -> None:
     """Wherever a run is killed, the next one comes to the same end."""
-    for step in itertools.count(0, 5):
-        copied = world.copy(tmp_path / "copied")
-        assert isinstance(copied, ImapWorld)
-        copied.subscribed = True
-        if in_child(partial(run_until, copied, OPTIONS, step)) == 0:
-            break
-        copied.wait_for_servers()
-        assert not copied.sync(OPTIONS)[0].failed, step
+
+    def ask(world: ImapWorld) -> None:
+        world.subscribed = True
+
+    for copied in after_each_kill(world, tmp_path / "copied", OPTIONS, itertools.count(0, 5), ask):
         assert_left_out(copied)
-    assert step > 5
 
 
 def test_no_round_trip_more(world: ImapWorld) -> None:

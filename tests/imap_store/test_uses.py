@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,8 @@ from mswatch.mailsync.options import TRASHED, Options
 from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.names import Pattern
 from tests.imap_store.test_servers import cyrus  # noqa: F401 - a fixture
-from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import World, acts
-from tests.mailsync_imap.test_worlds import ImapWorld, build_with, run_until, world_class
+from tests.mailsync_imap.test_worlds import ImapWorld, after_each_kill, build_with, world_class
 from tests.servers.cyrus import PASSWORD, Cyrus
 from tests.servers.dovecot import Dovecot
 
@@ -207,17 +205,12 @@ def test_killed_in_between(side: Side, tmp_path: Path, dovecot: Dovecot) -> None
     trash = {f"{side}_trash_use": "\\Trash"}
     options = Options(skip_uses=SKIP.skip_uses, **trash)  # type: ignore[arg-type]
     start = world_of(tmp_path / "start", dovecot, side=side)
-    for step in itertools.count(0, 3):
-        world = start.copy(tmp_path / "world")
-        assert isinstance(world, ImapWorld)
+
+    def appear(world: ImapWorld) -> None:
         world.settings = (said(Alles="All", other="Trash"),)
-        if in_child(partial(run_until, world, options, step)) == 0:
-            break
-        world.wait_for_servers()
-        outcome, _ = world.sync(options)
-        assert not outcome.failed, step
+
+    for world in after_each_kill(start, tmp_path / "world", options, itertools.count(0, 3), appear):
         assert_left_out(world, options, others={"i", "c"} if side == "far" else {"i"})
-    assert step > 5
 
 
 class TestCyrus:

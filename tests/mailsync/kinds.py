@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import mailbox as mailbox_module
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mswatch.mailsync.decide import Side
+from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.mailsync.stores.mh import MhStore
@@ -197,3 +200,20 @@ def found(box: mailbox_module.Mailbox[AnyMessage], name: str) -> tuple[str, AnyM
         if message["Subject"] == name:
             return key, message
     raise FileNotFoundError(name)
+
+
+def at_work_on_both(world: World, script: str, seconds: str) -> list[subprocess.Popen[bytes]]:
+    """Start a program on the INBOX of each side: its arguments are where that is, how long, and the side."""
+    return [
+        subprocess.Popen(
+            (sys.executable, "-c", script, str(world.make(side, "INBOX")), seconds, side),
+            stdout=subprocess.PIPE,
+        )
+        for side in SIDES
+    ]
+
+
+def names_made(programs: Sequence[subprocess.Popen[bytes]]) -> list[str]:
+    """Wait for the end of such programs, which say how many messages they made, and name these."""
+    made = [int(program.communicate()[0]) for program in programs]
+    return [f"{side}{n}" for side, count in zip(SIDES, made, strict=True) for n in range(1, count + 1)]

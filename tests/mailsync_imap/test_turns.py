@@ -141,31 +141,29 @@ def test_a_run(
     assert sum(session.turns for session in world.sessions) == ASIDE + turns
 
 
-def test_a_first_run(tmp_path: Path, dovecot: Dovecot) -> None:
-    """A first sync costs a few round trips, however many mailboxes there are."""
-    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path)
+def first_sync(side: Side, directory: Path, dovecot: Dovecot) -> Counted:
+    """Sync many mailboxes of a side, which has three messages in each, for the first time."""
+    world: Counted = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(directory)
     for box in range(BOXES):
         for number in range(3):
-            world.put("far", f"box{box:02}", f"m{number}", data=body(f"m{box}-{number}"))
+            world.put(side, f"box{box:02}", f"m{number}", data=body(f"m{box}-{number}"))
     world.make("near", "INBOX")
     world.make("far", "INBOX")
     outcome, listening = world.sync()
     assert not outcome.failed
     assert len(listening.told) == BOXES * 4
+    return world
+
+
+def test_a_first_run(tmp_path: Path, dovecot: Dovecot) -> None:
+    """A first sync costs a few round trips, however many mailboxes there are."""
+    world = first_sync("far", tmp_path, dovecot)
     assert sum(session.turns for session in world.sessions) <= ASIDE + 1 + 2
 
 
 def test_a_first_upload(tmp_path: Path, dovecot: Dovecot) -> None:
     """All mailboxes are made and looked at in one round trip, and each is filled in one of its own."""
-    world = type("Here", (Counted,), {"dovecot": dovecot, "sessions": []})(tmp_path)
-    for box in range(BOXES):
-        for number in range(3):
-            world.put("near", f"box{box:02}", f"m{number}", data=body(f"m{box}-{number}"))
-    world.make("near", "INBOX")
-    world.make("far", "INBOX")
-    outcome, listening = world.sync()
-    assert not outcome.failed
-    assert len(listening.told) == BOXES * 4
+    world = first_sync("near", tmp_path, dovecot)
     assert sum(session.turns for session in world.sessions) == ASIDE + 1 + 1 + BOXES
     assert world.sync()[1].told == []
     assert world.contents("near") == world.contents("far")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -153,17 +153,34 @@ def test_killed_at_every_command_and_reply(name: str, tmp_path: Path, dovecot: D
     text, options = WORLDS[name]
     kind = world_class(dovecot, "near" if list(WORLDS).index(name) % 2 else "far")
     start = build_with(kind, tmp_path / "start", text)
-    for step in itertools.count(list(WORLDS).index(name) % STRIDE, STRIDE):
-        world = start.copy(tmp_path / "world")
+    steps = itertools.count(list(WORLDS).index(name) % STRIDE, STRIDE)
+    for world in after_each_kill(start, tmp_path / "world", options, steps):
+        assert_as_expected(world, name)
+        _, listening = world.sync(options)
+        assert listening.told == []
+
+
+def after_each_kill(
+    start: World,
+    place: Path,
+    options: Options,
+    steps: Iterable[int],
+    prepare: Callable[[ImapWorld], object] = lambda world: None,
+) -> Iterator[ImapWorld]:
+    """Give copies of a world in which a run was killed, at one of these steps each, and the next one ended.
+
+    It ends with the first step that a run does not have.
+    """
+    for step in steps:
+        world = start.copy(place)
         assert isinstance(world, ImapWorld)
+        prepare(world)
         if in_child(partial(run_until, world, options, step)) == 0:
             break
         world.wait_for_servers()
         outcome, _ = world.sync(options)
         assert not outcome.failed, step
-        assert_as_expected(world, name)
-        _, listening = world.sync(options)
-        assert listening.told == [], step
+        yield world
     assert step > 5
 
 

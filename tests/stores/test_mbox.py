@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from mswatch.errors import UnavailableError
-from mswatch.mailsync.decide import SIDES
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
 from mswatch.mailsync.stores import file_lock
 from mswatch.mailsync.stores.contract import MailboxError, Store
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.names import NameForm
-from tests.mailsync.kinds import KindWorld
+from tests.mailsync.kinds import KindWorld, at_work_on_both, names_made
 from tests.mailsync.test_worlds import in_child
 from tests.mailsync.worlds import body as mail
 from tests.servers.waiting import read_line, wait_until
@@ -326,7 +325,8 @@ while time.monotonic() < end:
     with open(path, "a") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         number += 1
-        file.write(f"From a Mon Nov  2 10:00:00 2026\\nSubject: d{number}\\n\\nBody of d{number}.\\n\\n")
+        subject = f"Subject: {sys.argv[3]}{number}"
+        file.write(f"From a Mon Nov  2 10:00:00 2026\\n{subject}\\n\\nBody of d{number}.\\n\\n")
     os.unlink(path + ".lock")
     time.sleep(0.002)
 print(number)
@@ -338,24 +338,18 @@ def test_delivery_meanwhile(tmp_path: Path) -> None:
     """While an agent delivers into both sides, and runs rewrite both, nothing is lost and nothing doubled."""
     world = KindWorld(tmp_path, "mbox", "mbox")
     seconds = "20" if os.environ.get("MSWATCH_LONG") else "3"
-    agents = []
-    for side in SIDES:
-        path = world.make(side, "INBOX")
-        argv = (sys.executable, "-c", DELIVER.replace("Subject: d", f"Subject: {side}"), str(path), seconds)
-        agents.append(subprocess.Popen(argv, stdout=subprocess.PIPE))
+    agents = at_work_on_both(world, DELIVER, seconds)
     marked = itertools.count(1)
     while any(agent.poll() is None for agent in agents):
         outcome, _ = world.sync()
         assert not outcome.failed
         with contextlib.suppress(FileNotFoundError):
             world.flag("near", "INBOX", f"near{next(marked)}")
-    made = [int(agent.communicate()[0]) for agent in agents]
+    made = names_made(agents)
     world.sync()
     assert world.contents("near") == world.contents("far")
     names = [name for name, _ in world.contents("near")["INBOX"].elements()]
-    assert sorted(names) == sorted(
-        f"{side}{number}" for side, count in zip(SIDES, made, strict=True) for number in range(1, count + 1)
-    )
+    assert sorted(names) == sorted(made)
 
 
 @pytest.mark.slow

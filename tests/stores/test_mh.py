@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mswatch.mailsync.decide import SIDES
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
 from mswatch.mailsync.stores.contract import MailboxError, Message, NotEmptyError, NotRead, Store
 from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.mh_sequences import Sequences, storable
 from mswatch.names import NameForm
-from tests.mailsync.kinds import KindWorld
+from tests.mailsync.kinds import KindWorld, at_work_on_both, names_made
 from tests.stores.contract import TreeContract, add, bodies, body, whole
 
 FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
@@ -253,20 +250,15 @@ def test_inc_meanwhile(tmp_path: Path) -> None:
     """While another program takes numbers on both sides, no message is lost, doubled or written over."""
     world = KindWorld(tmp_path, "mh", "mh")
     seconds = "20" if os.environ.get("MSWATCH_LONG") else "2"
-    programs = []
-    for side in SIDES:
-        folder = world.make(side, "INBOX")
-        argv = (sys.executable, "-c", INC, str(folder), seconds, side)
-        programs.append(subprocess.Popen(argv, stdout=subprocess.PIPE))
+    programs = at_work_on_both(world, INC, seconds)
     while any(program.poll() is None for program in programs):
         world.sync()
-    made = [int(program.communicate()[0]) for program in programs]
+    made = names_made(programs)
     for _ in range(2):  # a message that was still being written is another one when it is whole
         assert not world.sync()[0].failed
     assert world.contents("near") == world.contents("far")
     names = {name for name, _ in world.contents("near")["INBOX"]}
-    wanted = {f"{s}{n}" for s, count in zip(SIDES, made, strict=True) for n in range(1, count + 1)}
-    assert wanted <= names
+    assert set(made) <= names
 
 
 words = st.sampled_from(["unseen", "replied", "work", "cur", "bad name", "", "x: y"])
