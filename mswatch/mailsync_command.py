@@ -7,16 +7,14 @@ imported where it is needed: a run that finds nothing changed must cost less tha
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from mswatch import __version__, paths
 from mswatch import account as accounts
+from mswatch import paths
 from mswatch.account import Account
 from mswatch.errors import (
     EXIT_BUG,
@@ -36,6 +34,7 @@ from mswatch.mailsync.options import Options, Outcome
 from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.stores.contract import UNSUBSCRIBED, Store
 from mswatch.mailsync.telling import Teller
+from mswatch.mailsync_asked import Asked, simply_asked
 from mswatch.mailsync_state import remembering, state_file
 from mswatch.showing import show
 
@@ -43,70 +42,20 @@ if TYPE_CHECKING:
     from mswatch.imap_session.glance import Glimpse, Look
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see: {self.prog} --help")
-
-
-class _Formatter(argparse.HelpFormatter):
-    """As wide as the terminal.  Told so, argparse does not import shutil for it at every start (3 ms)."""
-
-    def __init__(self, prog: str) -> None:
-        columns = os.environ.get("COLUMNS", "")
-        width = int(columns) if columns.isdecimal() else 0
-        if not width:
-            with suppress(OSError):
-                width = os.get_terminal_size(1).columns
-        super().__init__(prog, width=(width or 80) - 2)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="mailsync",
-        formatter_class=_Formatter,
-        description="Bring the two mail stores of an account into step.",
-        epilog="With -f FILE, or a channel or store of ~/.mailsync, it is the old program: see mailsync(1).",
-        allow_abbrev=False,
-    )
-    parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="the account, of which there is a file")
-    parser.add_argument("mailboxes", nargs="*", metavar="MAILBOX", help="only these (default: all)")
-    parser.add_argument("-c", "--config", metavar="FILE", help="read this file instead of an account's")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="change nothing, say what would be done")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what is done to each message")
-    parser.add_argument("--json", action="store_true", help="say how it went as JSON")
-    looking = parser.add_mutually_exclusive_group()
-    looking.add_argument("--list", metavar="STORE", help="print the names of a store's mailboxes, and end")
-    looking.add_argument(
-        "--diff", metavar="STORE", help="say how a store differs from what both sides last had, and end"
-    )
-    deletions = parser.add_mutually_exclusive_group()
-    deletions.add_argument(
-        "--accept-deletions", action="store_true", help="what is missing was deleted, however much it is"
-    )
-    deletions.add_argument(
-        "--undo-deletions",
-        action="store_true",
-        help="what is missing was lost: bring it back from the other side",
-    )
-    parser.add_argument(
-        "--dedupe",
-        action="store_true",
-        help="of messages in one mailbox that are equal byte for byte, leave one",
-    )
-    parser.add_argument("-V", "--version", action="version", version=f"mailsync (mswatch) {__version__}")
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None, glimpses: Mapping[str, Glimpse] | None = None) -> int:
     """Run the command, and return its exit status; ``glimpses`` were had of stores, by their names."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if _is_old(words):
+        asked = simply_asked(words)
+        if _is_old(words, asked):
             from mswatch import oldmailsync_command
 
             return oldmailsync_command.run(words, os.environ)
-        return _run(_parser().parse_args(words), glimpses or {})
+        if asked is None:
+            from mswatch import mailsync_parser
+
+            asked = mailsync_parser.asked(words)
+        return _run(asked, glimpses or {})
     except MswatchError as error:
         return failed(error)
     except KeyboardInterrupt:
@@ -130,14 +79,15 @@ def failed(error: MswatchError) -> int:
     return error.exit_status
 
 
-def _is_old(words: list[str]) -> bool:
+def _is_old(words: list[str], asked: Asked | None) -> bool:
     """Tell whether the old mailsync's form is meant; without its file only its own options say so."""
-    from mswatch.oldmailsync import options
+    if asked is None:
+        from mswatch.oldmailsync import options
 
-    if options.begins_old(words):
-        return True
+        if options.begins_old(words):
+            return True
     try:
-        if not (paths.home(os.environ) / options.FILE).exists():
+        if not paths.old_mailsync(os.environ).exists():
             return False
     except ConfigError:
         return False
@@ -146,7 +96,7 @@ def _is_old(words: list[str]) -> bool:
     return oldmailsync_command.is_meant(words, os.environ)
 
 
-def _run(options: argparse.Namespace, glimpses: Mapping[str, Glimpse]) -> int:
+def _run(options: Asked, glimpses: Mapping[str, Glimpse]) -> int:
     if options.dedupe and options.undo_deletions:
         raise UsageError("--dedupe and --undo-deletions exclude each other", "first the one, then the other")
     account, mailboxes = _account(options)
@@ -185,9 +135,9 @@ def _run(options: argparse.Namespace, glimpses: Mapping[str, Glimpse]) -> int:
     return _status(outcome)
 
 
-def _look(options: argparse.Namespace, account: Account, only: list[str]) -> int:
+def _look(options: Asked, account: Account, only: Sequence[str]) -> int:
     """List the mailboxes of a store, or say how they differ from what is remembered."""
-    name = options.diff if options.list is None else options.list
+    name = (options.diff if options.list is None else options.list) or ""
     names = [store.name for store in account.stores]
     if name not in names:
         raise UsageError(
@@ -213,7 +163,7 @@ def _look(options: argparse.Namespace, account: Account, only: list[str]) -> int
 
 
 def _differences(
-    account: Account, store: Store, side: Side, asked: Options, only: list[str]
+    account: Account, store: Store, side: Side, asked: Options, only: Sequence[str]
 ) -> dict[str, dict[str, int] | str]:
     """Return how mailboxes differ, or why they cannot be looked at."""
     from mswatch.mailsync.looking import differences
@@ -226,7 +176,7 @@ def _differences(
 
 
 def _tell_look(
-    options: argparse.Namespace, account: Account, store: str, found: Mapping[str, Mapping[str, int] | str]
+    options: Asked, account: Account, store: str, found: Mapping[str, Mapping[str, int] | str]
 ) -> None:
     if options.json:
         import json
@@ -248,10 +198,9 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _stamps(account: Account, *stores: Store) -> list[bytes] | None:
     """Return stamps of all that a run depends on, taken before it looks; None if they cannot tell."""
-    from mswatch.oldmailsync import options
-
-    old = Path(os.environ.get("HOME", "/")) / options.FILE  # may name what the account is called
-    places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__), os.fsencode(old)]]
+    places = [[os.fsencode(account.source.absolute()), os.fsencode(__file__)]]
+    with suppress(ConfigError):  # may name what the account is called
+        places[0].append(os.fsencode(paths.old_mailsync(os.environ)))
     for place, store in zip(account.stores, stores, strict=True):
         found = store.stamp_paths() if place.imap is None else ()  # a server is asked
         if found is None:
@@ -287,11 +236,11 @@ def _looks(account: Account, stores: Iterable[Store]) -> list[Look] | None:
     return looks
 
 
-def _account(options: argparse.Namespace) -> tuple[Account, list[str]]:
+def _account(options: Asked) -> tuple[Account, Sequence[str]]:
     from mswatch import config
     from mswatch.instances import unescape
 
-    words = [*([options.account] if options.account is not None else []), *options.mailboxes]
+    words = options.names
     if options.config is not None:
         return config.load_file(options.config, os.environ), words
     if not words:
@@ -353,7 +302,7 @@ def _place(store: accounts.Store) -> str:
     return f"imap {store.login.user} {store.imap.host.lower()} {' '.join(store.imap.tunnel)}"
 
 
-def engine_options(account: Account, options: argparse.Namespace) -> Options:
+def engine_options(account: Account, options: Asked) -> Options:
     """Return what the account and the command line ask for."""
     near, far = account.stores
     unsubscribed = {UNSUBSCRIBED} if near.subscribed or far.subscribed else set[str]()
@@ -378,7 +327,7 @@ def _permissions(store: accounts.Store) -> Permissions:
     return Permissions(create=store.create, delete=store.delete, expunge=store.expunge)
 
 
-def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome: Outcome) -> None:
+def _tell(options: Asked, account: Account, teller: Teller, outcome: Outcome) -> None:
     if options.json:
         import json
 
@@ -397,14 +346,14 @@ def _tell(options: argparse.Namespace, account: Account, teller: Teller, outcome
             _warn(line)
 
 
-def _tell_done(options: argparse.Namespace, teller: Teller) -> None:
+def _tell_done(options: Asked, teller: Teller) -> None:
     if not options.quiet and not options.json:
         teller.clear()
         for line in teller.summary():
             _say(f"would be: {line}" if options.dry_run else line)
 
 
-def _refused(refusal: Refusal, options: argparse.Namespace, account: Account) -> Iterator[str]:
+def _refused(refusal: Refusal, options: Asked, account: Account) -> Iterator[str]:
     """Say what was seen, and the command for each of both intentions."""
     import shlex
 

@@ -55,7 +55,7 @@ def is_meant(words: list[str], environment: Mapping[str, str]) -> bool:
         UsageError: It names both an account and a channel or store.
         ConfigError: The old file is wrong, and nothing else can be meant.
     """
-    file = paths.home(environment) / options.FILE
+    file = paths.old_mailsync(environment)
     accounts = known_accounts(environment)
     try:
         old = rc.read(read_old_text(file), file)
@@ -73,7 +73,7 @@ def run(words: list[str], environment: Mapping[str, str]) -> int:
     if asked.help or not asked.names:
         _print(options.USAGE)
         return 0 if asked.help else EXIT_USAGE
-    file = Path(asked.file) if asked.file is not None else paths.home(environment) / options.FILE
+    file = Path(asked.file) if asked.file is not None else paths.old_mailsync(environment)
     return _Run(asked, rc.read(read_old_text(file), file), environment).run()
 
 

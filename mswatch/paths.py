@@ -24,6 +24,15 @@ def home(environment: Environment) -> Path:
     return Path(xdg.home(environment))
 
 
+def old_mailsync(environment: Environment) -> Path:
+    """Return the configuration of the old mailsync, if there is one.
+
+    Raises:
+        ConfigError: As ``home``.
+    """
+    return home(environment) / ".mailsync"
+
+
 def config_directory(environment: Environment) -> Path:
     """Return the directory of the accounts' files (XDG base directory specification)."""
     return Path(xdg.config_directory(environment))

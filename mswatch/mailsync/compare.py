@@ -1,11 +1,14 @@
 """What is different in a mailbox: two scans against the rows of the state.  Pure.
 
 The loop over all rows is the one place whose cost grows with the size of a mailbox rather than with what
-changed, so it does little for a row without a change: two look-ups and two comparisons.
+changed, so it does little for a row without a change: two look-ups and two comparisons.  And all flags of a
+large mailbox may change at once: of a message that both sides still have only the number of its row is kept,
+and it is seen again when its turn comes.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -54,12 +57,22 @@ class New(Mapping[Key, Flags]):
             self._out.add(key)
 
 
+def _numbers() -> array[int]:
+    return array("q")
+
+
 @dataclass
 class Difference:
-    """What is different: rows with any news by number, and messages without a row, by side."""
+    """What is different: rows that a side has no more by number, and messages without a row by side.
+
+    ``flagged`` are the numbers of other rows, whose flags are news; ``told`` those of rows without news that
+    a scan told of all the same, with what stands for their flags now.
+    """
 
     rows: dict[int, Seen] = field(default_factory=dict)
     new: dict[Side, New] = field(default_factory=dict)
+    flagged: array[int] = field(default_factory=_numbers)
+    told: array[int] = field(default_factory=_numbers)
 
     def gone(self, side: Side) -> list[Key]:
         """Return the keys that a side had and a scan did not find."""
@@ -87,18 +100,33 @@ def compare(raw_rows: Iterable[RawRow], scans: dict[Side, Scan]) -> Difference:
     """Compare what both sides hold with what they agreed on."""
     difference = Difference()
     near, far = (_Side(scans[side]) for side in SIDES)
+    learns = near.learns or far.learns
     for raw in raw_rows:
         number, near_key, far_key, near_text, far_text = raw
         near_was = None if near_text is None else from_text(near_text)
         far_was = None if far_text is None else from_text(far_text)
         near_now = near_was if near_key is None or near.quiet else near.take(near_key, near_was)
         far_now = far_was if far_key is None or far.quiet else far.take(far_key, far_was)
-        if None not in (near_key, far_key) and near_now == near_was and far_now == far_was:
-            continue
-        row = Row(number, near_key, far_key, near_was, far_was)
-        difference.rows[number] = Seen(row, near_now, far_now)
+        if None in (near_key, far_key, near_now, far_now):
+            row = Row(number, near_key, far_key, near_was, far_was)
+            difference.rows[number] = Seen(row, near_now, far_now)
+        elif near_now != near_was or far_now != far_was:
+            difference.flagged.append(number)
+        elif learns and (near_key in near.stamps or far_key in far.stamps):
+            difference.told.append(number)
     difference.new = {"near": near.rest(), "far": far.rest()}
     return difference
+
+
+def seen_again(raw: RawRow, scans: Mapping[Side, Scan]) -> Seen:
+    """See a row that both sides still have as ``compare`` saw it."""
+    number, near_key, far_key, near_text, far_text = raw
+    near_was = None if near_text is None else from_text(near_text)
+    far_was = None if far_text is None else from_text(far_text)
+    row = Row(number, near_key, far_key, near_was, far_was)
+    near_now = near_was if near_key is None else scans["near"].present.get(near_key, near_was)
+    far_now = far_was if far_key is None else scans["far"].present.get(far_key, far_was)
+    return Seen(row, near_was if near_now is None else near_now, far_was if far_now is None else far_now)
 
 
 class _Side:
@@ -109,6 +137,8 @@ class _Side:
         self._taken: set[Key] = set()
         self._vanished = set(scan.vanished)
         self._complete = scan.complete
+        self.stamps = scan.stamps
+        self.learns = bool(scan.stamps) and not scan.complete
         self.quiet = not (scan.complete or scan.present or scan.vanished)
 
     def take(self, key: Key, was: Flags | None) -> Flags | None:

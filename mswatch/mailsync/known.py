@@ -7,7 +7,7 @@ with, and what is asked of single messages is looked up by the index, unless the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from mswatch.mailsync.stores.contract import Key, Known, Stamp
 
 T = TypeVar("T")
 
-PORTION = 8192
+PORTION = 4096
 BETWEEN = b"/\n"  # no file's name has the first of these, no keyword the second one
 FEW = 8192  # keys for which as many look-ups cost less than reading everything
 AT_ONCE = 250  # keys in one query
@@ -39,7 +39,7 @@ class KnownMessages(Known):
         self._mailbox = mailbox
         self._key, self._stamp = side, f"{side}_stamp"
 
-    def names(self) -> Iterator[Set[bytes | None]]:
+    def names(self) -> Iterator[Sequence[bytes | None]]:
         # One long word for a portion costs half of what a row for each message does; and a portion that is
         # the part between two keys costs half of one that is counted.
         key, stamp = self._key, self._stamp
@@ -54,8 +54,8 @@ class KnownMessages(Known):
             else:
                 row = self._select(columns, f"AND {key} >= ? AND {key} < ?", first, end)
             joined, stamped, count = row.fetchone()
-            found: set[bytes | None] = set(joined.split(BETWEEN)) if stamped else set()
-            yield found | {None} if stamped < count else found
+            found: list[bytes | None] = joined.split(BETWEEN) if stamped else []
+            yield [*found, None] if stamped < count else found
             first = end
 
     def is_empty(self) -> bool:
@@ -64,14 +64,13 @@ class KnownMessages(Known):
     def unstamped(self) -> Collection[Key]:
         return {key for (key,) in self._select(self._key, f"AND {self._stamp} IS NULL")}
 
-    def stamps(self, keys: Collection[Key]) -> Mapping[Key, Stamp | None]:
+    def stamps(self, keys: Collection[Key]) -> Iterator[tuple[Key, Stamp | None]]:
         columns = f"{self._key}, {self._stamp}"
         if len(keys) > FEW:
-            return {key: stamp for key, stamp in self._select(columns) if key in keys}
-        found: dict[Key, Stamp | None] = {}
+            yield from (row for row in self._select(columns) if row[0] in keys)
+            return
         for some in portions(keys):
-            found.update(self._select(columns, f"AND {self._key} IN ({', '.join('?' * len(some))})", *some))
-        return found
+            yield from self._select(columns, f"AND {self._key} IN ({', '.join('?' * len(some))})", *some)
 
     def has_longer(self, keys: Collection[Key], separator: bytes) -> bool:
         if len(keys) > FEW:

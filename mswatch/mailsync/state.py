@@ -279,6 +279,17 @@ class State:
                     found[row[0]] = row
         return list(found.values())
 
+    def raw_rows_numbered(
+        self, numbers: Iterable[int]
+    ) -> Iterator[tuple[int, Key | None, Key | None, str | None, str | None]]:
+        """Give the rows with these numbers."""
+        for some in portions(numbers):
+            query = (
+                "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - marks only
+                f" WHERE id IN ({', '.join('?' * len(some))})"
+            )
+            yield from self._database.execute(query, some).fetchall()
+
     def known(self, mailbox: MailboxRow, side: Side) -> KnownMessages:
         """Return what is remembered of a side of a mailbox, in the form in which stores ask for it."""
         return KnownMessages(self._database, mailbox.id, side)
@@ -286,7 +297,7 @@ class State:
     def has_rows(self, mailbox: MailboxRow, side: Side, keys: Mapping[int, Key]) -> bool:
         """Tell whether rows with these numbers have these keys: in the table, and in its index as well."""
         wanted = set(keys.values())
-        if self.known(mailbox, side).stamps(wanted).keys() != wanted:
+        if {key for key, _ in self.known(mailbox, side).stamps(wanted)} != wanted:
             return False
         for some in portions(keys):
             query = f"SELECT id, {side} FROM message WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608

@@ -23,7 +23,7 @@ from typing import TypeVar
 from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.arriving import BATCH, Arrivals, Batch
 from mswatch.mailsync.boxes import Boxes
-from mswatch.mailsync.compare import Difference, New, RawRow, Seen, compare
+from mswatch.mailsync.compare import Difference, New, RawRow, Seen, compare, seen_again
 from mswatch.mailsync.copies import Held
 from mswatch.mailsync.decide import (
     SIDES,
@@ -105,7 +105,7 @@ class Work:
         self._had_new = False
         self._touched: set[Side] = set()
         self._marks: dict[Side, bytes | None] = {}
-        self._stamps: dict[Side, Mapping[Key, Stamp]] = {}
+        self._scans: dict[Side, Scan] = {}
         self._unread: dict[Side, list[NotRead]] = {"near": [], "far": []}
         self._removals: dict[Side, list[tuple[Seen, Remove | Bury]]] = {"near": [], "far": []}
 
@@ -160,10 +160,11 @@ class Work:
             for side in SIDES
         }
         self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
-        self._stamps = {side: scans[side].stamps for side in SIDES}
+        self._scans = scans
         self.difference = compare(self._rows_for(scans), scans)
         self._check_gone()
-        self._learn(scans)
+        self._learn()
+        self._let_go()
         self._make_certain()
         if intentions:
             self._resume(intentions)
@@ -201,16 +202,27 @@ class Work:
             return self._box(side).scan(None)
         return self._box(side).scan_known(mark)
 
-    def _learn(self, scans: dict[Side, Scan]) -> None:
-        """Remember what stands for the flags of messages of which nothing else is different."""
+    def _learn(self) -> None:
+        """Remember what stands for the flags of messages of which nothing is different."""
+        for numbers in _batches(self.difference.told):
+            rows = [seen_again(raw, self._scans).row for raw in self._state.raw_rows_numbered(numbers)]
+            with self._state.transaction():
+                for side in SIDES:
+                    if not self._scans[side].complete:
+                        stamps = self._scans[side].stamps
+                        keys = [key for row in rows if (key := _key(row, side)) in stamps]
+                        self._state.learn(self.row, side, {key: stamps[key] for key in keys})
+
+    def _let_go(self) -> None:
+        """Keep of complete listings only what is needed later: all mailboxes are looked at first."""
+        flagged = self.difference.flagged
+        if len(flagged) > BATCH or not any(scan.complete for scan in self._scans.values()):
+            return
+        rows = [seen_again(raw, self._scans) for raw in self._state.raw_rows_numbered(flagged)]
         for side in SIDES:
-            if not scans[side].complete and scans[side].stamps:
-                others = {_key_or_none(seen.row, side) for seen in self.difference.rows.values()}
-                new, stamps = self.difference.new[side], scans[side].stamps
-                learnt = {key: stamps[key] for key in stamps if key not in others and key not in new}
-                if learnt:
-                    with self._state.transaction():
-                        self._state.learn(self.row, side, learnt)
+            if self._scans[side].complete:
+                kept = {_key(seen.row, side): _now(seen, side) for seen in rows}
+                self._scans[side] = replace(self._scans[side], present=kept)
 
     def _is_another(self, side: Side, scan: Scan) -> bool:
         epoch = self.row.epoch(side)
@@ -259,6 +271,7 @@ class Work:
         if new["near"] and new["far"]:
             self._pair()
         copies: dict[Side, list[Key]] = {"near": [], "far": []}
+        self._agree_on_flags()
         agreements: list[tuple[Seen, Agree]] = []
         forgotten: list[int] = []
         again: list[int] = []
@@ -269,9 +282,6 @@ class Work:
                 copies[action.to].append(_key(seen.row, other(action.to)))
             elif isinstance(action, Agree):
                 agreements.append((seen, action))
-                if len(agreements) >= BATCH:
-                    self._agree(agreements)
-                    agreements.clear()
             elif isinstance(action, Forget):
                 forgotten.append(seen.row.id)
             elif isinstance(action, Remove | Bury):
@@ -290,7 +300,18 @@ class Work:
         # Not until the end of the run: there may be many mailboxes.
         self._had_new = any(new.values())
         self.difference = Difference()
-        self._stamps = {}
+        self._scans = {}
+
+    def _agree_on_flags(self) -> None:
+        """Merge the flags of the messages that both sides still have."""
+        for numbers in _batches(self.difference.flagged):
+            agreements = []
+            for raw in self._state.raw_rows_numbered(numbers):
+                seen = seen_again(raw, self._scans)
+                action = self._decide(seen)
+                if isinstance(action, Agree):
+                    agreements.append((seen, action))
+            self._agree(agreements)
 
     def _copied(self, new: New, side: Side) -> Iterator[Key]:
         """Give those of the new messages of the other side that are copied to this one."""
@@ -405,7 +426,7 @@ class Work:
         key = _key(seen.row, side)
         if flags != _now(seen, side):
             return HeldBy(flags, self._box(side).stamp(key))
-        stamp = self._stamps[side].get(key)
+        stamp = self._scans[side].stamps.get(key)
         return HeldBy(flags, stamp, as_before=stamp is None and flags == _base(seen.row, side))
 
     def _set_flags(self, side: Side, wanted: dict[Key, Flags], now: Mapping[Key, Flags]) -> dict[Key, Flags]:
@@ -435,7 +456,7 @@ class Work:
         intended = dict(zip(keys, proposed, strict=True)) if proposed is not None else {}
         with self._state.transaction():
             self._state.intend(self.row, (Intention(to, key, intended.get(key)) for key in keys))
-        known, stamps = self.difference.new[other(to)], self._stamps[other(to)]
+        known, stamps = self.difference.new[other(to)], self._scans[other(to)].stamps
 
         def stamp_of(key: Key, flags: Flags) -> Stamp | None:
             return stamps.get(key) if flags == known.get(key) else None

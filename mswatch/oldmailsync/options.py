@@ -13,8 +13,6 @@ from typing import Any, Literal
 from mswatch.errors import UsageError
 from mswatch.showing import show
 
-FILE = ".mailsync"  # below the home directory
-
 USAGE = """\
 usage: mailsync [OPTION]... CHANNEL          synchronize the two stores of a channel
        mailsync [OPTION]... STORE            list the mailboxes of a store

@@ -37,8 +37,11 @@ ACCOUNT = (
     '[store.near]\nmaildir = "near"\nlayout = "nested"\n[store.far]\nmaildir = "far"\nlayout = "nested"\n'
 )
 PROGRAM = "import sys; from mswatch.mailsync_entry import main; sys.exit(main())\n"
-# What a run imports that finds something to do.
-START = "from mswatch import config, mailsync_command; from mswatch.mailsync.stores import maildir"
+# What a run imports that finds something to do, and how.
+START = (
+    "import gc; gc.disable(); from mswatch import config, mailsync_command;"
+    "from mswatch.mailsync.stores import maildir; gc.freeze()"
+)
 LINE = b"x" * 75 + b"\n"
 
 
@@ -129,7 +132,7 @@ def tell(what: str, ours: Figures, theirs: Figures, work_s: float) -> None:
 
 
 def compare(
-    what: str, peers: list[Peer], change: Callable[[Peer], None] | None = None, rounds: int = 5
+    what: str, peers: list[Peer], change: Callable[[Peer], None] | None = None, rounds: int = 9
 ) -> None:
     """Measure both, several times where it is cheap, and tell the medians."""
     figures: list[list[Figures]] = [[], []]

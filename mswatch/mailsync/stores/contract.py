@@ -37,7 +37,7 @@ Only one mailbox of a store is open at a time; a second ``open_mailbox`` may reu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
@@ -155,7 +155,7 @@ class Known(ABC):
     """What the engine remembers of the messages of a mailbox: much, so ask for no more than is needed."""
 
     @abstractmethod
-    def names(self) -> Iterator[Set[bytes | None]]:
+    def names(self) -> Iterator[Sequence[bytes | None]]:
         """Give key and stamp of each message as one word, in portions; None for messages without a stamp."""
 
     @abstractmethod
@@ -167,8 +167,8 @@ class Known(ABC):
         """Return the messages without a stamp: it is not known which flags they have now."""
 
     @abstractmethod
-    def stamps(self, keys: Collection[Key]) -> Mapping[Key, Stamp | None]:
-        """Return the stamps of those of these messages that are known."""
+    def stamps(self, keys: Collection[Key]) -> Iterator[tuple[Key, Stamp | None]]:
+        """Give those of these messages that are known, with their stamps."""
 
     @abstractmethod
     def has_longer(self, keys: Collection[Key], separator: bytes) -> bool:

@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 
 from mswatch.errors import UnavailableError
@@ -323,6 +324,7 @@ class _MaildirMailbox(Mailbox):
         self._different: Mapping[Key, Place] = {}  # without a list: those that a scan had to tell
         self._moved: dict[Key, Place] = {}  # where messages were put or found since then
         self._stamps: dict[Key, Stamp] = {}  # of those whose flags were set last
+        self._left_new = False  # by one of the messages whose flags were set last
         self._looked_at: Mark | None = None  # the mark before the last scan
         self._keywords = Keywords(directory)
         self._flags_by_info: dict[bytes, Flags] = {}
@@ -368,8 +370,8 @@ class _MaildirMailbox(Mailbox):
             return None
         missing: set[bytes | None] = set()
         for portion in known.names():
-            missing |= portion - names
-            names -= portion
+            missing.update(filterfalse(names.__contains__, portion))
+            names.difference_update(portion)
         delivered &= names
         unknown = sorted((name for name in names if name[0] != 46), reverse=True)  # a dot: never a message
         names.clear()
@@ -379,18 +381,24 @@ class _MaildirMailbox(Mailbox):
             name = unknown.pop()
             key = key_of(name)
             places[key] = self._place(name, key, delivered=name in delivered)
-        gone = {key_of(name) for name in missing if name is not None}
-        doubtful = gone | set(known.unstamped()) if None in missing else gone
-        if len(places) != count or known.has_longer(doubtful, b",") or known.has_longer(places, b","):
+        if len(places) != count:
             return None
-        before = known.stamps(places)
-        if any(was is not None and key + was not in missing for key, was in before.items()):
+        same = set()
+        for key, was in known.stamps(places):
+            if was is not None:
+                if key + was not in missing:
+                    return None
+                missing.remove(key + was)
+                if was == self._stamp(places[key]):  # it can be where keywords are part of it
+                    same.add(key)
+        doubtful = {key_of(name) for name in missing if name is not None}
+        if None in missing:
+            doubtful.update(known.unstamped())
+        if known.has_longer(doubtful, b",") or known.has_longer(places, b","):
             return None
         missing.clear()
         self._listed, self._different = None, places
         self._moved.clear()
-        # The stamp can be the same where keywords are part of it.
-        same = {key for key, was in before.items() if was is not None and was == self._stamp(places[key])}
         different = {key: at for key, at in places.items() if key not in same} if same else places
         doubtful -= places.keys()
         return self._told(mark, different, complete=False, gone=doubtful)
@@ -554,7 +562,7 @@ class _MaildirMailbox(Mailbox):
             yield seen
         if self._listed is not None or self.known is None:
             return
-        stamp = self.known.stamps([key]).get(key)
+        stamp = dict(self.known.stamps([key])).get(key)
         if stamp is not None:
             ending = stamp.partition(b"\0")[0]
             yield from (ending, b"/" + ending)
@@ -632,6 +640,7 @@ class _MaildirMailbox(Mailbox):
 
     def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
         done = []
+        self._left_new = False
         self._stamps.clear()
         self._recall(wanted)
         for key, flags in wanted.items():
@@ -646,7 +655,8 @@ class _MaildirMailbox(Mailbox):
                 if place is not None and self._keywords.in_names and self._flags(place) == storable:
                     self._stamps[key] = self._stamp(place)
         self._keywords.write(dict(done))
-        bring_to_disk(self._new)
+        if self._left_new:
+            bring_to_disk(self._new)
         bring_to_disk(self._cur)
         yield from done
 
@@ -656,7 +666,7 @@ class _MaildirMailbox(Mailbox):
     def _recall(self, keys: Collection[Key]) -> None:
         """Look up at once where messages probably are; one that is elsewhere is looked for by itself."""
         if self._listed is None and self.known is not None:
-            for key, stamp in self.known.stamps([k for k in keys if self._last_seen(k) is None]).items():
+            for key, stamp in self.known.stamps([k for k in keys if self._last_seen(k) is None]):
                 if stamp is not None:
                     ending = stamp.partition(b"\0")[0]
                     self._moved[key] = ending if b":" in ending else b"/" + ending
@@ -669,6 +679,7 @@ class _MaildirMailbox(Mailbox):
         new_place = base.removeprefix(b"/") + b":2," + letters
         if new_place != place:
             os.rename(self._path(key, place), self._path(key, new_place))
+            self._left_new |= place.startswith(b"/")
             self._moved[key] = new_place
         return 0
 
