@@ -165,6 +165,26 @@ def test_many_messages(tmp_path: Path) -> None:
     assert len(world.remembered()) == count
 
 
+def test_all_flags_change(tmp_path: Path) -> None:
+    """Flags of more messages than are worked on at once are merged, each with those of its partner."""
+    count = 100_000 if LONG else 5_000
+    world = World(tmp_path)
+    boxes = {side: world.make(side, "INBOX") / "cur" for side in SIDES}
+    for number in range(count):
+        (boxes["near"] / f"m{number}.near:2,R").write_bytes(b"Subject: %d\n\nx\n" % number)
+    world.sync()
+    for side, letters, changed in zip(SIDES, ("FR", "RS"), (count // 2, count), strict=True):
+        for path in sorted(boxes[side].iterdir())[:changed]:
+            path.rename(path.with_name(path.name.replace(":2,R", f":2,{letters}")))
+    outcome, _ = world.sync()
+    assert outcome == Outcome()
+    assert world.contents("near") == world.contents("far")
+    ends = [path.name.partition(":2,")[2] for path in boxes["far"].iterdir()]
+    assert (ends.count("FRS"), ends.count("RS")) == (count // 2, count - count // 2)
+    _, listening = world.sync()
+    assert listening.told == []
+
+
 @pytest.mark.parametrize(
     "name", ["everything at once", "deleted messages go to the trash, which is synced too"]
 )
