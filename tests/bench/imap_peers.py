@@ -8,9 +8,11 @@ an account of its own with the same mail, near and at the end of a long way (a p
 seconds, memory, and for ours the ratio to the best of the others; and how many round trips each took, from
 the difference that the way makes.  The first upload is another first sync, with all mail here.  With
 ``--rate`` the server is slow, on each connection by itself: that is what several connections are for.
-Modules are compiled, as an installed package has them.  interimap is measured where ``tests/servers/unpack``
-has unpacked it; it has its own Dovecot for the near side, whose time counts.  mbsync has its FSync, as by
-default; ours syncs too.
+Modules are compiled, as an installed package has them.  What the runs leave is removed together at the end:
+for some minutes ext4 passes over the inodes of files that were removed, one by one, and who makes files then
+pays for it; so the figures of a first sync are good only some minutes after any large removal.  interimap is
+measured where ``tests/servers/unpack`` has unpacked it; it has its own Dovecot for the near side, whose time
+counts.  mbsync has its FSync, as by default; ours syncs too.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import os
 import random
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +41,7 @@ from tests.servers.maildir import MaildirStore, deliver, make_message, messages,
 from tests.servers.unpacked import ROOT
 
 AGAIN = 3
+REPOSITORY = Path(__file__).parents[2]
 LINE = b"0123456789abcdef" * 4 + b"\n"
 Start = Callable[[Path, ImapAccount, Dovecot], "Program"]
 
@@ -59,6 +63,16 @@ class Program:
         return figures
 
 
+def compiled(base: Path) -> Path:
+    """Return where modules are compiled."""
+    place = base / "pycache"
+    if not place.exists():
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(place)}
+        argv = (sys.executable, "-m", "compileall", "-q", str(REPOSITORY / "mswatch"))
+        subprocess.run(argv, env=environment, check=True)
+    return place
+
+
 def by_one_connection(directory: Path, account: ImapAccount, dovecot: Dovecot) -> Program:
     """Set up mailsync with one connection, which is not what it does by default."""
     return ours(directory, account, dovecot, "connections = 1\n")
@@ -75,7 +89,10 @@ def ours(directory: Path, account: ImapAccount, dovecot: Dovecot, more: str = ""
         f"password_file = {json.dumps(str(password))}\n{more}"
     )
     argv = (sys.executable, "-m", "mswatch.mailsync_entry", "--config", str(file), "--quiet")
-    homes = {"XDG_STATE_HOME": str(directory / "state"), "PYTHONPYCACHEPREFIX": str(directory / "pycache")}
+    homes = {
+        "XDG_STATE_HOME": str(directory / "state"),
+        "PYTHONPYCACHEPREFIX": str(compiled(directory.parent)),
+    }
     return Program(argv, homes, near)
 
 
@@ -161,7 +178,7 @@ def scenarios(program: Program, far: MaildirStore) -> Iterator[tuple[str, Figure
 
 
 def measure(
-    dovecot: Dovecot, trip_s: float, rate: float, source: MaildirStore, programs: list[str]
+    base: Path, dovecot: Dovecot, trip_s: float, rate: float, source: MaildirStore, programs: list[str]
 ) -> dict[str, dict[str, Figures]]:
     """Return what each scenario costs, by program."""
     found: dict[str, dict[str, Figures]] = {}
@@ -169,31 +186,35 @@ def measure(
         user = f"{name}-{trip_s * 1000:.0f}-{os.getpid()}-{id(source)}"
         account = dovecot.account(user)
         shutil.copytree(source.root, account.store.root)
-        with distant(dovecot.port, trip_s, rate) as port, tempfile.TemporaryDirectory() as directory:
-            program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
+        os.sync()  # or whoever syncs the file system pays for the server's copy
+        directory = base / account.user
+        directory.mkdir()
+        with distant(dovecot.port, trip_s, rate) as port:
+            program = PROGRAMS[name](directory, replace(account, port=port), dovecot)
             for scenario, cost in scenarios(program, account.store):
                 found.setdefault(scenario, {})[name] = cost
-        shutil.rmtree(account.store.root)
     return found
 
 
 def measure_upload(
-    dovecot: Dovecot, trip_s: float, rate: float, boxes: int, programs: list[str]
+    base: Path, dovecot: Dovecot, trip_s: float, rate: float, boxes: int, programs: list[str]
 ) -> dict[str, dict[str, Figures]]:
     """Return what a first sync costs in which all mail is here and none on the server, by program."""
     found: dict[str, Figures] = {}
     for name in programs:
         account = dovecot.account(f"up-{name}-{trip_s * 1000:.0f}-{os.getpid()}")
         account.store.make()
-        with distant(dovecot.port, trip_s, rate) as port, tempfile.TemporaryDirectory() as directory:
-            program = PROGRAMS[name](Path(directory), replace(account, port=port), dovecot)
+        directory = base / account.user
+        directory.mkdir()
+        with distant(dovecot.port, trip_s, rate) as port:
+            program = PROGRAMS[name](directory, replace(account, port=port), dovecot)
             if program.near is not None:
                 fill(program.near, 0, 0, boxes)
+                os.sync()
                 found[name] = program.run()
         there = sum(1 for _ in account.store.root.glob(".box*/*/*"))
         if name in found and there != boxes * 50:
             raise SystemExit(f"{name}: {there} messages are on the server, and not {boxes * 50}")
-        shutil.rmtree(account.store.root)
     return {"first upload": found}
 
 
@@ -218,10 +239,12 @@ def main() -> None:
             for trip in options.trips:
                 way = (trip / 1000, options.rate * 1000)
                 results[trip] = (
-                    {} if options.upload_only else measure(dovecot, *way, source, options.programs)
+                    {}
+                    if options.upload_only
+                    else measure(Path(base), dovecot, *way, source, options.programs)
                 )
                 if boxes:
-                    results[trip] |= measure_upload(dovecot, *way, boxes, options.programs)
+                    results[trip] |= measure_upload(Path(base), dovecot, *way, boxes, options.programs)
                 print(f"\n{count} messages in INBOX, {boxes} mailboxes of 50, round trip {trip:g} ms")
                 for scenario, costs in results[trip].items():
                     print(f"  {scenario:<24} {row(costs)}")
