@@ -74,6 +74,8 @@ class Framer:
         self._data = b""  # what was received; consumed up to _position
         self._position = 0
         self._held = bytearray()  # what comes before _data and is not enough for a step
+        self._later = b""  # what comes behind _data, which then is one line or literal
+        self._later_position = 0
         self._frame: Frame = []
         self._size = 0  # of the frame so far
         self._literal = -1  # bytes of a literal to be gathered; -1: the next thing is a line
@@ -86,17 +88,23 @@ class Framer:
         if not self._held:
             self._data, self._position = data, 0
             return
-        self._held += data
-        enough = b"\n" in data if self._literal < 0 else len(self._held) >= self._literal
-        if enough:
+        # Only the line or literal that was cut is put together: copying all of it costs more than that.
+        end = data.find(b"\n") + 1 if self._literal < 0 else self._literal - len(self._held)
+        if 0 < end <= len(data):
+            self._held += memoryview(data)[:end]
             self._data, self._position = bytes(self._held), 0
+            self._later, self._later_position = data, end
             self._held = bytearray()
         else:
+            self._held += data
             self._check_size(len(self._held))
 
     def next_frame(self) -> Frame | BodyChunk | None:
         """Return the next frame or piece of a body; None when more data are needed."""
         while True:
+            if self._later and self._position == len(self._data):
+                self._data, self._position = self._later, self._later_position
+                self._later = b""
             if self._body_left:
                 return self._next_chunk()
             if self._literal >= 0:
@@ -122,15 +130,16 @@ class Framer:
 
     def take_rest(self) -> bytes:
         """Return what was received and is in no frame yet, and forget it."""
-        rest = bytes(self._held) + self._data[self._position :]
-        self._held, self._data, self._position = bytearray(), b"", 0
+        rest = bytes(self._held) + self._data[self._position :] + self._later[self._later_position :]
+        self._held, self._data, self._position, self._later = bytearray(), b"", 0, b""
         return rest
 
     @property
     def is_between_frames(self) -> bool:
         """Whether all that was received ended with a whole frame."""
         inside = self._frame or self._body_left or self._literal >= 0
-        return not inside and not self._held and self._position >= len(self._data)
+        left = len(self._data) - self._position
+        return not inside and not self._held and not left and self._later_position >= len(self._later)
 
     def _announces_literal(self, line: bytes) -> bool:
         """Note what the line announces; False when it only looks so."""

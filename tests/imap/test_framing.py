@@ -127,3 +127,27 @@ def test_trickle_is_cheap() -> None:
         assert framer.next_frame() is None
     framer.receive_data(b"\r\n")
     assert framer.next_frame() == [b"x" * 300_000]
+
+
+@pytest.mark.parametrize("begun", [b"* 1 EXI", b"* 1 FETCH (A {9}\r\n12"])
+def test_what_was_cut_is_put_together_alone(begun: bytes) -> None:
+    """Of much data behind the rest of a line or literal nothing is copied for its sake."""
+    rest = b"3456789)\r\n" if begun.endswith(b"12") else b"STS\r\n"
+    data = rest + b"* 2 FETCH (BODY[] {%d}\r\n" % (8 << 20) + bytes(1 << 20)
+    framer = Framer()
+    assert frames(framer, [begun]) == []
+    tracemalloc.start()
+    try:
+        framer.receive_data(data)
+        assert framer.next_frame() in ([begun + b"STS"], [b"* 1 FETCH (A {9}", b"123456789", b")"])
+        assert isinstance(framer.next_frame(), BodyChunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 << 10
+    assert framer.take_rest() == b""
+    framer = Framer()
+    assert frames(framer, [begun]) == []
+    framer.receive_data(rest + b"* 2 EXI")
+    assert not framer.is_between_frames
+    assert framer.take_rest() == begun.rpartition(b"\n")[2] + rest + b"* 2 EXI"
