@@ -1,0 +1,1 @@
+"""An IMAP account as a whole: several connections, what is subscribed, what mailboxes are for."""
