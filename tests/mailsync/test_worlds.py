@@ -270,7 +270,7 @@ def run_until(world: World, options: Options, step: int) -> None:
 
 @ALL
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
 def test_fault_at_every_call(name: str, number: int, tmp_path: Path) -> None:
     """Whichever call fails, nothing is lost, and the next run comes to the same end."""
     text, options = WORLDS[name]
