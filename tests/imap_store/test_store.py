@@ -24,6 +24,7 @@ from mswatch.mailsync.stores.imap_lines import to_crlf, to_lf
 from mswatch.mailsync.stores.imap_names import ImapNames
 from mswatch.names import NameForm
 from tests.servers.dovecot import Dovecot
+from tests.servers.maildir import deliver, make_message, set_flags
 from tests.stores.contract import StoreContract, add, bodies, body, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -238,6 +239,22 @@ def test_much_that_was_asked_ahead(store: ImapStore) -> None:
         wanted = {b"%s-%d" % (name.encode(), n) for n in range(3)}
         assert subjects(mailbox, keys if name == boxes[0] else whole(mailbox).present) == wanted
     assert store._account.idle_lane.kept_bytes == 0
+
+
+def test_equal_flags_are_kept_once(dovecot: Dovecot, user: str) -> None:
+    """A listing of many messages holds each set of flags once, also while all are recent."""
+    account = dovecot.account(user)
+    account.store.make()
+    for number in range(40):
+        path = deliver(account.store.path(), make_message())
+        if number % 2:
+            set_flags(path, "S")
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    store.open()
+    flags = [each or NONE for each in whole(store.open_mailbox("INBOX")).present.values()]
+    store.close()
+    assert sorted(map(sorted, flags)) == [[]] * 20 + [[SEEN]] * 20
+    assert len(set(map(id, flags))) == 2
 
 
 def test_upload_whose_answer_was_lost(store: ImapStore) -> None:

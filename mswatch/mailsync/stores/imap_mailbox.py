@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, NewMessage
@@ -111,7 +112,7 @@ class ImapMailbox(Mailbox):
                     return self._scan_anew(asked)
                 break
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
-                present[b"%d" % event.uid] = event.flags - RECENT
+                present[b"%d" % event.uid] = _lasting(event.flags)
             elif isinstance(event, Done) and event.kind != "OK" and opened.count:
                 refused = self._account.refused("FETCH", event.kind, event.code, event.text)
         if refused is not None:
@@ -146,7 +147,7 @@ class ImapMailbox(Mailbox):
     def _scan_by_qresync(self, opened: _Opened, vanished: Iterable[NumberSet]) -> Scan:
         gone = [key_of(uid) for uids in vanished for uid in uids]
         present: dict[Key, Flags | None] = {
-            key_of(each.uid): each.flags - RECENT
+            key_of(each.uid): _lasting(each.flags)
             for each in opened.fetched
             if each.uid is not None and each.flags is not None
         }
@@ -159,7 +160,7 @@ class ImapMailbox(Mailbox):
         there = NumberSet()
         for event in self._results(asked, asked.tags[1:]):
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
-                flags[event.uid] = event.flags - RECENT
+                flags[event.uid] = _lasting(event.flags)
             else:
                 there = _found(event) or there
         if len(there) > opened.count + len(flags) + MOST_VANISHED:
@@ -420,7 +421,7 @@ class ImapMailbox(Mailbox):
         asked = [commands.uid_fetch(piece, ["UID", "FLAGS"]) for piece in pieces]
         for event in self._do(*stores, *asked):
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
-                held[key_of(event.uid)] = event.flags - RECENT
+                held[key_of(event.uid)] = _lasting(event.flags)
         yield from ((key, held[key]) for key in wanted if key in held)
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
@@ -586,6 +587,12 @@ class _Opened:
             self.modseq = code.number or 0
 
 
+@lru_cache(4096)
+def _lasting(flags: Flags) -> Flags:
+    """Return flags without those of a session; the same object for the same ones: messages are many."""
+    return flags - RECENT
+
+
 def _found(event: object) -> NumberSet | None:
     if isinstance(event, Search):
         return event.numbers
@@ -611,7 +618,7 @@ def _gathered(event: Fetch) -> Message:
 
 def _message(event: Fetch, uid: int, size: int, chunks: Iterator[bytes], *, exact: bool) -> Message:
     seconds = parse_date(event.internal_date or b"") or 0.0
-    flags = (event.flags or NONE) - RECENT
+    flags = _lasting(event.flags or NONE)
     return Message(key_of(uid), flags, int(seconds) * 10**9, size, chunks, exact)
 
 
