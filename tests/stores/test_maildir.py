@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,10 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mswatch.imap_session.login import log_in
+from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
-from mswatch.mailsync.stores.contract import Message, NotRead, Store
+from mswatch.mailsync.stores import keywords
+from mswatch.mailsync.stores.contract import MailboxError, Message, NotRead, Store
+from mswatch.mailsync.stores.imap import ImapStore
 from mswatch.mailsync.stores.maildir import MaildirStore
 from mswatch.names import NameForm
+from tests.mailsync.test_worlds import in_child
+from tests.servers.dovecot import Dovecot
+from tests.servers.maildir import deliver, make_message
 from tests.stores.contract import TreeContract, add, bodies, body, remembered, whole
 
 LONG_AGO_NS = 1_600_000_000_000_000_000
@@ -189,6 +198,54 @@ def test_there_is_room_for_26_keywords(store: MaildirStore, root: Path) -> None:
     assert kept is not None
     assert len(kept) == 26
     assert kept < keywords
+
+
+def killed_with_the_lock(directory: Path) -> None:
+    """Have a process be killed that holds the lock of a Maildir's keywords."""
+
+    def die() -> None:
+        with keywords._Lock(os.fsencode(directory / "dovecot-uidlist.lock")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(die) == -signal.SIGKILL
+    assert (directory / "dovecot-uidlist.lock").exists()
+
+
+def test_lock_of_a_killed_run(store: MaildirStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock whose owner is gone keeps nobody waiting; one whose owner lives does, and is left alone."""
+    monkeypatch.setattr(keywords, "LOCK_WAIT_S", 0.2)
+    mailbox = store.open_mailbox("INBOX")
+    key = add(mailbox, body())
+    killed_with_the_lock(root)
+    assert list(mailbox.set_flags({key: frozenset({"one"})})) == [(key, frozenset({"one"}))]
+    lock = root / "dovecot-uidlist.lock"
+    assert not lock.exists()
+    for owner in (f"{os.getppid()}:{os.uname().nodename}", "4194304:elsewhere", ""):
+        lock.write_text(owner)
+        with pytest.raises(MailboxError, match="has been there"):
+            list(mailbox.set_flags({key: frozenset({"two"})}))
+        assert lock.read_text() == owner
+    os.utime(lock, (time.time() - 130,) * 2)
+    assert list(mailbox.set_flags({key: frozenset({"two"})})) == [(key, frozenset({"two"}))]
+
+
+@pytest.mark.server
+def test_lock_of_a_killed_run_for_dovecot(dovecot: Dovecot) -> None:
+    """Dovecot knows it for what it is, too: it waits minutes for a lock of which it knows no owner."""
+    account = dovecot.account("killed-with-the-lock")
+    account.store.make()
+    deliver(account.store.path(), make_message())
+    killed_with_the_lock(account.store.path())
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(account.user)), Login()))
+    store.open()
+    mailbox = store.open_mailbox("INBOX")
+    (key,) = whole(mailbox).present
+    began = time.monotonic()
+    assert list(mailbox.set_flags({key: frozenset({"one"})})) == [(key, frozenset({"one"}))]
+    store.close()
+    assert not (account.store.path() / "dovecot-uidlist.lock").exists()
+    assert time.monotonic() - began < 10
+    assert "one" in (account.store.path() / "dovecot-keywords").read_text()
 
 
 def test_keywords_as_courier_has_them(store: MaildirStore, root: Path) -> None:

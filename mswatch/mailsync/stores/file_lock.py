@@ -89,30 +89,37 @@ def _take(fd: int, path: bytes, *, writing: bool) -> str | None:
 
 
 def _make_dot_lock(path: bytes) -> bool:
-    """Make the dot lock, with our process and host in it from its first moment; tell whether it was free."""
-    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    lock = os.path.basename(path) + b".lock"
+    """Make the dot lock of a file; tell whether it was free."""
+    try:
+        if make_lock(path + b".lock", _owner()):
+            return True
+    except OSError as error:
+        if error.errno not in _DENIED:
+            raise
+        return True  # others have to do with the first lock, see above
+    remove_left_over(path, is_old_enough=True)
+    return False
+
+
+def make_lock(lock: bytes, owner: bytes) -> bool:
+    """Make a lock that is a file, with its owner in it from its first moment; tell whether it was free."""
+    directory = os.open(os.path.dirname(lock), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = os.path.basename(lock)
     try:
         fd = _open_without_a_name(directory)
         try:
             if fd < 0:
-                fd = os.open(
-                    lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=directory
-                )
-                os.write(fd, _owner())
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                fd = os.open(name, flags, 0o644, dir_fd=directory)
+                os.write(fd, owner)
             else:
-                os.write(fd, _owner())
-                os.link(b"/proc/self/fd/%d" % fd, lock, dst_dir_fd=directory, follow_symlinks=True)
+                os.write(fd, owner)
+                os.link(b"/proc/self/fd/%d" % fd, name, dst_dir_fd=directory, follow_symlinks=True)
         finally:
             if fd >= 0:
                 os.close(fd)
     except FileExistsError:
-        remove_left_over(path, is_old_enough=True)
         return False
-    except OSError as error:
-        if error.errno not in _DENIED:
-            raise
-        # Others have to do with the first lock, see above.
     finally:
         os.close(directory)
     return True
@@ -134,18 +141,26 @@ def _owner() -> bytes:
 
 def remove_left_over(path: bytes, *, is_old_enough: bool = False) -> None:
     """Remove the dot lock of a file if its owner is gone: a killed run of ours, or (if asked) anybody."""
-    lock = path + b".lock"
+    remove_left_over_lock(path + b".lock", _owner(), STALE_S if is_old_enough else None)
+
+
+def remove_left_over_lock(lock: bytes, ours: bytes, stale_s: float | None) -> None:
+    """Remove a lock that is a file if the process that it names is gone, or if nobody touched it so long.
+
+    Process and host have a line each, or one line with a colon between (Dovecot).  One with ``ours`` in it
+    is left over too: we make no two at a time, so it could not be removed.
+    """
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             text, status = os.read(fd, 400), os.fstat(fd)
         finally:
             os.close(fd)
-        number, _, host = text.partition(b"\n")
+        number, _, host = text.replace(b":", b"\n", 1).partition(b"\n")
         is_from_here = host.strip() == os.fsencode(os.uname().nodename) and number.isdigit()
         is_left_over = is_from_here and not _lives(int(number))
-        # Our own one too: we make no two at a time, so this one could not be removed.
-        if is_left_over or text == _owner() or (is_old_enough and time.time() - status.st_mtime > STALE_S):
+        is_old = stale_s is not None and time.time() - status.st_mtime > stale_s
+        if is_left_over or text == ours or is_old:
             os.unlink(lock)
 
 

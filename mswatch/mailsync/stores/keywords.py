@@ -18,13 +18,14 @@ from collections.abc import Mapping
 
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import Key, MailboxError
+from mswatch.mailsync.stores.file_lock import make_lock, remove_left_over_lock
 from mswatch.mailsync.stores.synced import bring_to_disk
 
 ROOM = 26
 LONGEST = 200  # bytes of a keyword
 FILE_LIMIT = 1 << 26
 LOCK_WAIT_S = 10.0
-LOCK_STALE_S = 120.0  # Dovecot's own limit for this lock
+LOCK_STALE_S = 120.0  # Dovecot's own limit for a lock without a living owner
 
 _FIRST = ord("a")
 _LIST = b"dovecot-keywords"
@@ -177,32 +178,25 @@ def _replace(path: bytes, data: bytes) -> None:
 
 
 class _Lock:
-    """Dovecot's lock for the files beside a Maildir: a file that only one can make."""
+    """Dovecot's lock for the files beside a Maildir: a file that only one can make.
+
+    It names its owner as Dovecot's own does, so that neither waits for a program that was killed.
+    """
 
     def __init__(self, path: bytes) -> None:
         self._path = path
+        self._owner = b"%d:%b" % (os.getpid(), os.fsencode(os.uname().nodename))
 
     def __enter__(self) -> None:
         end = time.monotonic() + LOCK_WAIT_S
-        while not self._taken():
+        while not make_lock(self._path, self._owner):
+            remove_left_over_lock(self._path, self._owner, LOCK_STALE_S)
             if time.monotonic() > end:
                 raise MailboxError(
                     f"{os.fsdecode(self._path)!r} has been there for {LOCK_WAIT_S:g} s",
                     "remove it if no mail program is at work",
                 )
             time.sleep(0.05)
-
-    def _taken(self) -> bool:
-        try:
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            try:
-                if time.time() - os.stat(self._path).st_mtime > LOCK_STALE_S:
-                    os.unlink(self._path)
-            except FileNotFoundError:
-                pass
-            return False
-        return True
 
     def __exit__(self, *_: object) -> None:
         os.unlink(self._path)
