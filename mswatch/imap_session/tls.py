@@ -5,6 +5,7 @@ Nothing is sent before that is certain.
 
 from __future__ import annotations
 
+import shlex
 import socket
 import ssl
 import time
@@ -78,8 +79,12 @@ def _no_tls(server: Server, error: Exception) -> TemporaryError:
 
 
 def _untrusted(server: Server, why: str) -> UnavailableError:
+    shown = "openssl x509 -noout -fingerprint -sha256"
+    if not server.tunnel:
+        first = " -starttls imap" if server.security == "starttls" else ""
+        shown = f"openssl s_client -connect {shlex.quote(server.place)}{first} </dev/null | {shown}"
     return UnavailableError(
         f"the certificate of {server.place} is not to be trusted: {show(why)}",
-        "if this is the right server, pin its certificate (`openssl s_client` shows it); else somebody "
+        f"if this is the right server, name it in `fingerprints` as this tells it: `{shown}`; else somebody "
         "is in between",
     )
