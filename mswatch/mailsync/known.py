@@ -18,7 +18,7 @@ from mswatch.mailsync.stores.contract import Key, Known, Stamp
 
 T = TypeVar("T")
 
-PORTION = 4096
+PORTION = 4096  # messages: fewer cost more queries, and more cost more memory that is touched anew
 BETWEEN = b"/\n"  # no file's name has the first of these, no keyword the second one
 FEW = 8192  # keys for which as many look-ups cost less than reading everything
 AT_ONCE = 250  # keys in one query
