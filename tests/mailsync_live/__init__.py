@@ -1,0 +1,1 @@
+"""Long random work on both sides with an IMAP account, beside other programs."""
