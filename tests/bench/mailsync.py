@@ -7,9 +7,9 @@ run the stores rest for three seconds, because both distrust a directory that ha
 would sleep, mailsync read it again).
 
 Told: wall time, user and system time, the largest resident set, and mailsync's wall time as a share of
-mbsync's.  A program in Python has to start: ``work`` is mailsync's wall time without that of an interpreter
-which imports what such a run imports, measured before each run; the last column is its share.  (Where nothing
-changed, a run ends before it imports that.)  Modules are compiled, as an installed package has them.
+mbsync's.  A program in Python has to start, which a service that keeps it running does not pay for each run:
+``running`` is the wall time of the same run in a process that is there already, on stores of its own, and the
+last column its share.  Modules are compiled, as an installed package has them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import os
 import random
 import resource
 import shutil
-import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -37,23 +38,30 @@ ACCOUNT = (
     '[store.near]\nmaildir = "near"\nlayout = "nested"\n[store.far]\nmaildir = "far"\nlayout = "nested"\n'
 )
 PROGRAM = "import sys; from mswatch.mailsync_entry import main; sys.exit(main())\n"
-# What a run imports that finds something to do, and how.
-START = (
-    "import gc; gc.disable(); from mswatch import config, mailsync_command;"
-    "from mswatch.mailsync.stores import maildir; gc.freeze()"
-)
+# A process that stays: a run for each line, answered with its seconds.
+STAYS = """import sys, time
+from mswatch.mailsync_entry import main
+for line in sys.stdin:
+    began = time.perf_counter()
+    status = main()
+    print(status, time.perf_counter() - began, flush=True)
+"""
 LINE = b"x" * 75 + b"\n"
 
 
-def run(argv: list[str], home: Path) -> Figures:
-    """Run a program to its end, and return what it cost."""
-    environment = {
+def environment_of(home: Path) -> dict[str, str]:
+    """Return the environment of a program that lives there."""
+    return {
         **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(home / "pycache"),
     }
-    figures, _ = measured(argv, environment)
+
+
+def run(argv: list[str], home: Path) -> Figures:
+    """Run a program to its end, and return what it cost."""
+    figures, _ = measured(argv, environment_of(home))
     assert figures.status == 0, argv
     return figures
 
@@ -95,7 +103,6 @@ class Peer:
             program.write_text(PROGRAM)
             self.argv = [sys.executable, str(program), "bench"]
             run([*self.argv[:2], "--help"], self.home)
-            start_s(self.home)
 
     def measure(self) -> Figures:
         """Run once, on stores that rest."""
@@ -118,34 +125,63 @@ class Peer:
             path.rename(cur / f"{base}:2,{''.join(sorted(set(flags) ^ {'F'}))}")
 
 
-def start_s(home: Path) -> float:
-    """Return the wall time of a start: the median of a few."""
-    argv = [sys.executable, "-c", START]
-    return statistics.median(run(argv, home).wall_s for _ in range(5))
+class Running(Peer):
+    """mailsync in a process that stays, with its own stores too."""
+
+    def __init__(self, directory: Path, source: Path) -> None:
+        super().__init__("running", directory, source)
+        argv = [sys.executable, "-c", STAYS, "--quiet", "bench"]
+        pipe, environment = subprocess.PIPE, environment_of(self.home)
+        self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=environment)
+
+    def measure(self) -> Figures:
+        """Have it run once, on stores that rest; only the wall time is known."""
+        os.sync()
+        time.sleep(REST_S)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        status, seconds = self.process.stdout.readline().split()
+        assert status == "0"
+        return Figures(0, float(seconds), 0.0, 0.0)
+
+    def close(self) -> None:
+        """End it."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def tell(what: str, ours: Figures, theirs: Figures, work_s: float) -> None:
+def tell(what: str, ours: Figures, running: Figures, theirs: Figures) -> None:
     """Print a line of the table."""
     cells = [f"{each.wall_s:9.3f}{each.cpu_s:8.3f}{each.rss_mib:7.1f}" for each in (ours, theirs)]
-    work, share = (f"{work_s:.3f}", f"{work_s / theirs.wall_s:.2f}") if work_s > 0 else ("-", "-")
-    print(f"{what:<28}{cells[0]}{work:>9}{cells[1]}{ours.wall_s / theirs.wall_s:8.2f}{share:>8}", flush=True)
+    shares = [f"{each.wall_s / theirs.wall_s:8.2f}" for each in (ours, running)]
+    print(f"{what:<28}{cells[0]}{running.wall_s:9.3f}{cells[1]}{''.join(shares)}", flush=True)
 
 
 def compare(
     what: str, peers: list[Peer], change: Callable[[Peer], None] | None = None, rounds: int = 9
 ) -> None:
-    """Measure both, several times where it is cheap, and tell the medians."""
-    figures: list[list[Figures]] = [[], []]
-    starts = []
+    """Measure all, several times where it is cheap, and tell the medians."""
+    figures: list[list[Figures]] = [[] for _ in peers]
     for _ in range(rounds):
-        starts.append(start_s(peers[0].home))
         for peer, found in zip(peers, figures, strict=True):
             if change is not None:
                 change(peer)
             found.append(peer.measure())
-    ours, theirs = (sorted(found, key=lambda each: each.wall_s)[rounds // 2] for found in figures)
-    starts.append(start_s(peers[0].home))
-    tell(what, ours, theirs, ours.wall_s - statistics.median(starts))
+    tell(what, *(sorted(found, key=lambda each: each.wall_s)[rounds // 2] for found in figures))
+
+
+@contextmanager
+def peers_with(directory: Path) -> Iterator[list[Peer]]:
+    """Give the programs that are compared, with what is in ``source`` on one side."""
+    source = directory / "source"
+    running = Running(directory, source)
+    try:
+        yield [Peer("mailsync", directory, source), running, Peer("mbsync", directory, source)]
+    finally:
+        running.close()
 
 
 def settle(peers: list[Peer]) -> None:
@@ -159,28 +195,28 @@ def main() -> None:
     """Measure, and tell."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     counts = [int(word) for word in sys.argv[1:]] or [10_000, 50_000]
-    head = f"{'':<28}{'mailsync':>9}{'cpu':>8}{'MiB':>7}{'work':>9}"
-    print(f"{head}{'mbsync':>9}{'cpu':>8}{'MiB':>7}{'share':>8}{'work':>8}")
+    head = f"{'':<28}{'mailsync':>9}{'cpu':>8}{'MiB':>7}{'running':>9}"
+    print(f"{head}{'mbsync':>9}{'cpu':>8}{'MiB':>7}{'share':>8}{'running':>8}")
     # Removed together at the end: for some minutes ext4 passes over the inodes of files that were removed,
     # one by one, and who makes files then pays for it.
     with tempfile.TemporaryDirectory(prefix="bench.") as name:
         for count in counts:
             directory = Path(name, str(count))
             fill(directory / "source/INBOX", count, 9000 if count <= 10_000 else 1200)
-            peers = [Peer(each, directory, directory / "source") for each in ("mailsync", "mbsync")]
-            compare(f"{count}: first", peers, rounds=1)
-            settle(peers)
-            compare(f"{count}: nothing changed", peers)
-            compare(f"{count}: one new", peers, Peer.deliver)
-            compare(f"{count}: 100 flags", peers, Peer.flag)
+            with peers_with(directory) as peers:
+                compare(f"{count}: first", peers, rounds=1)
+                settle(peers)
+                compare(f"{count}: nothing changed", peers)
+                compare(f"{count}: one new", peers, Peer.deliver)
+                compare(f"{count}: 100 flags", peers, Peer.flag)
         directory = Path(name, "many")
         for number in range(200):
             fill(directory / f"source/box{number}", 50, 3000)
         make_maildir(directory / "source/INBOX")
-        peers = [Peer(each, directory, directory / "source") for each in ("mailsync", "mbsync")]
-        compare("200 x 50: first", peers, rounds=1)
-        settle(peers)
-        compare("200 x 50: nothing changed", peers)
+        with peers_with(directory) as peers:
+            compare("200 x 50: first", peers, rounds=1)
+            settle(peers)
+            compare("200 x 50: nothing changed", peers)
 
 
 if __name__ == "__main__":
