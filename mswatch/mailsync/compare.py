@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import NONE, Flags, from_text
-from mswatch.mailsync.state import DamagedError, Row
+from mswatch.mailsync.state import DamagedError, RawRow, Row
 from mswatch.mailsync.stores.contract import Key, Scan
-
-RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -118,15 +116,11 @@ def compare(raw_rows: Iterable[RawRow], scans: dict[Side, Scan]) -> Difference:
     return difference
 
 
-def seen_again(raw: RawRow, scans: Mapping[Side, Scan]) -> Seen:
+def seen_again(row: Row, scans: Mapping[Side, Scan]) -> Seen:
     """See a row that both sides still have as ``compare`` saw it."""
-    number, near_key, far_key, near_text, far_text = raw
-    near_was = None if near_text is None else from_text(near_text)
-    far_was = None if far_text is None else from_text(far_text)
-    row = Row(number, near_key, far_key, near_was, far_was)
-    near_now = near_was if near_key is None else scans["near"].present.get(near_key, near_was)
-    far_now = far_was if far_key is None else scans["far"].present.get(far_key, far_was)
-    return Seen(row, near_was if near_now is None else near_now, far_was if far_now is None else far_now)
+    near = row.near_flags if row.near is None else scans["near"].present.get(row.near)
+    far = row.far_flags if row.far is None else scans["far"].present.get(row.far)
+    return Seen(row, row.near_flags if near is None else near, row.far_flags if far is None else far)
 
 
 class _Side:

@@ -131,6 +131,10 @@ class Intention:
     key: Key | None
 
 
+# A row as it is stored, flags as text; and how to ask for such rows.
+RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
+_ROWS = "SELECT id, near, far, near_flags, far_flags FROM message WHERE"
+
 # The keys on near and far, the flags there, the digest of the header, and the stamps there.
 NewRow = tuple[Key | None, Key | None, Flags | None, Flags | None, bytes, Stamp | None, Stamp | None]
 
@@ -253,42 +257,27 @@ class State:
 
     def rows(self, mailbox: MailboxRow) -> Iterator[Row]:
         """Give the messages of a mailbox."""
-        query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
-        for number, near, far, near_flags, far_flags in self._database.execute(query, (mailbox.id,)):
-            yield Row(number, near, far, _flags(near_flags), _flags(far_flags))
+        return map(_row, self.raw_rows(mailbox))
 
-    def raw_rows(
-        self, mailbox: MailboxRow
-    ) -> Iterator[tuple[int, Key | None, Key | None, str | None, str | None]]:
+    def rows_numbered(self, numbers: Iterable[int]) -> Iterator[Row]:
+        """Give the messages whose rows have these numbers."""
+        for some in portions(numbers):
+            query = f"{_ROWS} id IN ({', '.join('?' * len(some))})"
+            yield from map(_row, self._database.execute(query, some).fetchall())
+
+    def raw_rows(self, mailbox: MailboxRow) -> Iterator[RawRow]:
         """Give the messages of a mailbox as they are stored, for who is quick and changes none meanwhile."""
-        query = "SELECT id, near, far, near_flags, far_flags FROM message WHERE mailbox = ?"
-        return self._database.execute(query, (mailbox.id,))
+        return self._database.execute(f"{_ROWS} mailbox = ?", (mailbox.id,))
 
-    def raw_rows_of(
-        self, mailbox: MailboxRow, near: Iterable[Key], far: Iterable[Key]
-    ) -> list[tuple[int, Key | None, Key | None, str | None, str | None]]:
+    def raw_rows_of(self, mailbox: MailboxRow, near: Iterable[Key], far: Iterable[Key]) -> list[RawRow]:
         """Return those of the rows that have one of these keys."""
         found = {}
         for column, keys in (("near", near), ("far", far)):
             for some in portions(keys):
-                query = (
-                    "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - a column of ours
-                    f" WHERE mailbox = ? AND {column} IN ({', '.join('?' * len(some))})"
-                )
+                query = f"{_ROWS} mailbox = ? AND {column} IN ({', '.join('?' * len(some))})"
                 for row in self._database.execute(query, (mailbox.id, *some)):
                     found[row[0]] = row
         return list(found.values())
-
-    def raw_rows_numbered(
-        self, numbers: Iterable[int]
-    ) -> Iterator[tuple[int, Key | None, Key | None, str | None, str | None]]:
-        """Give the rows with these numbers."""
-        for some in portions(numbers):
-            query = (
-                "SELECT id, near, far, near_flags, far_flags FROM message"  # noqa: S608 - marks only
-                f" WHERE id IN ({', '.join('?' * len(some))})"
-            )
-            yield from self._database.execute(query, some).fetchall()
 
     def known(self, mailbox: MailboxRow, side: Side) -> KnownMessages:
         """Return what is remembered of a side of a mailbox, in the form in which stores ask for it."""
@@ -465,6 +454,11 @@ def _mailbox_row(row: tuple[int, bytes, bytes, bytes, bytes, bytes, bytes, bytes
         return MailboxRow(row[0], row[1].decode("utf-8", "surrogateescape"), *row[2:])
     except (AttributeError, TypeError, ValueError) as error:
         raise DamagedError(f"a mailbox that cannot be: {error}") from error
+
+
+def _row(raw: RawRow) -> Row:
+    number, near, far, near_flags, far_flags = raw
+    return Row(number, near, far, _flags(near_flags), _flags(far_flags))
 
 
 def _name(name: str) -> bytes:

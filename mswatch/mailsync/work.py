@@ -23,7 +23,7 @@ from typing import TypeVar
 from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.arriving import BATCH, Arrivals, Batch
 from mswatch.mailsync.boxes import Boxes
-from mswatch.mailsync.compare import Difference, New, RawRow, Seen, compare, seen_again
+from mswatch.mailsync.compare import Difference, New, Seen, compare, seen_again
 from mswatch.mailsync.copies import Held
 from mswatch.mailsync.decide import (
     SIDES,
@@ -55,7 +55,17 @@ from mswatch.mailsync.options import (
 )
 from mswatch.mailsync.pairing import Identity
 from mswatch.mailsync.safety import judge_mailbox
-from mswatch.mailsync.state import Agreed, DamagedError, HeldBy, Intention, MailboxRow, NewRow, Row, State
+from mswatch.mailsync.state import (
+    Agreed,
+    DamagedError,
+    HeldBy,
+    Intention,
+    MailboxRow,
+    NewRow,
+    RawRow,
+    Row,
+    State,
+)
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -205,7 +215,7 @@ class Work:
     def _learn(self) -> None:
         """Remember what stands for the flags of messages of which nothing is different."""
         for numbers in _batches(self.difference.told):
-            rows = [seen_again(raw, self._scans).row for raw in self._state.raw_rows_numbered(numbers)]
+            rows = list(self._state.rows_numbered(numbers))
             with self._state.transaction():
                 for side in SIDES:
                     if not self._scans[side].complete:
@@ -218,7 +228,7 @@ class Work:
         flagged = self.difference.flagged
         if len(flagged) > BATCH or not any(scan.complete for scan in self._scans.values()):
             return
-        rows = [seen_again(raw, self._scans) for raw in self._state.raw_rows_numbered(flagged)]
+        rows = [seen_again(row, self._scans) for row in self._state.rows_numbered(flagged)]
         for side in SIDES:
             if self._scans[side].complete:
                 kept = {_key(seen.row, side): _now(seen, side) for seen in rows}
@@ -306,8 +316,8 @@ class Work:
         """Merge the flags of the messages that both sides still have."""
         for numbers in _batches(self.difference.flagged):
             agreements = []
-            for raw in self._state.raw_rows_numbered(numbers):
-                seen = seen_again(raw, self._scans)
+            for row in self._state.rows_numbered(numbers):
+                seen = seen_again(row, self._scans)
                 action = self._decide(seen)
                 if isinstance(action, Agree):
                     agreements.append((seen, action))
