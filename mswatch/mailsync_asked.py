@@ -28,7 +28,7 @@ class Asked:
 
 
 def simply_asked(words: Sequence[str]) -> Asked | None:
-    """Read names, perhaps behind ``--config FILE`` and ``--quiet``; None if there is more."""
+    """Read names, perhaps behind ``--config FILE``, ``--quiet`` and ``--``; None if there is more."""
     rest = list(words)
     config, quiet = None, False
     while rest and rest[0] in ("--config", "--quiet"):
@@ -38,6 +38,8 @@ def simply_asked(words: Sequence[str]) -> Asked | None:
             config = rest.pop(0)
         else:
             return None
+    if rest[:1] == ["--"]:  # as the service writes it before names
+        rest = rest[1:]
     if any(word.startswith("-") for word in rest):
         return None
     return Asked(rest, config=config, quiet=quiet)

@@ -44,6 +44,8 @@ def test_what_is_simple() -> None:
     """An account, mailboxes, a file and silence; all else is the parser's."""
     assert simply_asked(["work", "INBOX", "lists/a b"]) == Asked(["work", "INBOX", "lists/a b"])
     assert simply_asked(["--quiet", "--config", "f", "x"]) == Asked(["x"], "f", quiet=True)
+    assert simply_asked(["--config", "f", "--", "x"]) == Asked(["x"], "f")
+    assert simply_asked(["--", "-x"]) is None
     assert simply_asked(["work", "-n"]) is None
     assert simply_asked(["--config"]) is None
     assert simply_asked(["--config", "-n"]) is None
