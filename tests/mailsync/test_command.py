@@ -282,6 +282,21 @@ def test_nothing_changed_costs_next_to_nothing(home: Home) -> None:
     assert home.mailsync("work")[0] == "INBOX: 1 copied in far\n"
 
 
+def test_names_alone_need_no_parser(home: Home) -> None:
+    """What the service starts for each change imports nothing that explains options."""
+    home.fill()
+    code = (
+        "import sys; from mswatch.mailsync_entry import main; status = main();"
+        " print('argparse' in sys.modules); sys.exit(status)"
+    )
+    file = home.directory / ".config/mswatch/work.toml"
+    for words, parses in ((("--config", file, "--", "INBOX"), False), (("work", "--json"), True)):
+        argv = (sys.executable, "-c", code, *words)
+        told = subprocess.run(argv, env=home.environment, capture_output=True, text=True, check=True).stdout
+        assert told.endswith(f"{parses}\n")
+    assert home.world.contents("near") == home.world.contents("far")
+
+
 def test_an_old_name_is_noticed(home: Home) -> None:
     """When ~/.mailsync comes to name what the account is called, that is told, although nothing changed."""
     settle(home)

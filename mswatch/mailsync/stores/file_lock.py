@@ -6,7 +6,8 @@ the second one gives back the first before it tries again.  Where the directory 
 that belongs to others) the first lock has to do: all take that.
 
 A dot lock says which process has it, so that one which a killed run left is known for what it is; one of
-another program that nobody touched for five minutes is left over too.
+another program that nobody touched for five minutes is left over too.  Other locks that are files
+(``keywords``) are made and cleared up by the same functions.
 
 No lock is held while anybody else is waited for, a server or the other store, and never two at a time.
 
