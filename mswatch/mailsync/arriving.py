@@ -16,10 +16,11 @@ from itertools import chain
 from mswatch.errors import TemporaryError
 from mswatch.mailsync import pairing
 from mswatch.mailsync.boxes import Boxes
-from mswatch.mailsync.decide import SIDES, Side
+from mswatch.mailsync.content import Digesting
+from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.flags import Flags
 from mswatch.mailsync.options import Listener
-from mswatch.mailsync.state import MailboxRow, NewRow, State
+from mswatch.mailsync.state import CARRIED, Compared, MailboxRow, NewRow, State, seen_on
 from mswatch.mailsync.stores.contract import Added, Key, Message, NotAdded, NotRead, Prepared, Stamp
 
 BATCH = 4096  # messages that are under way at once: bounds memory, and what a crash has to do again
@@ -32,7 +33,7 @@ class Batch:
     Attributes:
         stamp_of: What stands for a message's flags where it comes from, if it still has these flags.
         answered: Who is told what the store says of each.
-        on_the_way: By key where they come from: flags, digest of the header, stamp.
+        on_the_way: By key where they come from: flags, digest of the header, stamp, and what passes by.
     """
 
     row: MailboxRow
@@ -41,7 +42,7 @@ class Batch:
     stamp_of: Callable[[Key, Flags], Stamp | None]
     answered: Callable[[Side, Added | NotAdded], None]
     listener: Listener
-    on_the_way: dict[Key, tuple[Flags, bytes, Stamp | None]] = field(default_factory=dict)
+    on_the_way: dict[Key, tuple[Flags, bytes, Stamp | None, Digesting]] = field(default_factory=dict)
     not_read: list[NotRead] = field(default_factory=list)
     rows: list[NewRow] = field(default_factory=list)
     prepared: Prepared | None = None
@@ -54,10 +55,12 @@ class Batch:
                 self.not_read.append(each)
                 continue
             first = next(each.chunks, b"")
-            digest = pairing.identity(pairing.header_of(first)).digest
-            self.on_the_way[each.key] = (each.flags, digest, self.stamp_of(each.key, each.flags))
+            digest = pairing.header_digest(pairing.header_of(first))
+            passing = Digesting(chain((first,), each.chunks))
+            stamp = self.stamp_of(each.key, each.flags)
+            self.on_the_way[each.key] = (each.flags, digest, stamp, passing)
             yield Message(
-                *(each.key, each.flags, each.date_ns, each.size, chain((first,), each.chunks), each.exact),
+                *(each.key, each.flags, each.date_ns, each.size, iter(passing), each.exact),
                 self.intended.get(each.key),
             )
 
@@ -65,11 +68,16 @@ class Batch:
         """Take note of what the store says of a message."""
         self.listener.advance(0)
         if isinstance(answer, Added):
-            flags, digest, stamp = self.on_the_way.pop(answer.source)
+            flags, digest, stamp, passed = self.on_the_way.pop(answer.source)
+            compared = Compared(passed.digest(), CARRIED | seen_on(other(self.to)))
             if self.to == "far":
-                row = (answer.source, answer.key, flags, answer.flags, digest, stamp, answer.stamp)
+                row = NewRow(
+                    *(answer.source, answer.key, flags, answer.flags, digest, stamp, answer.stamp), compared
+                )
             else:
-                row = (answer.key, answer.source, answer.flags, flags, digest, answer.stamp, stamp)
+                row = NewRow(
+                    *(answer.key, answer.source, answer.flags, flags, digest, answer.stamp, stamp), compared
+                )
             self.rows.append(row)
         self.answered(self.to, answer)
 

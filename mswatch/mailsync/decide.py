@@ -13,15 +13,16 @@ with other flags than in the base:
     x     -     x x   deleted on far: removed from near
     x'    -     x x   deleted on far, cared for on near (``flags.cared_for``): copied to far again
     -     x     x x   as above, the other way round
+    x     -     x x   deleted on far, not certain to be this message (``Base.is_certain``): copied to far
     -     -     any   forgotten
     x     -     x -   far was deleted before, and near was to stay: nothing, or removed if that is allowed now
     x'    -     x -   and now somebody cares for it: copied to far again
     x     x     x -   it is back: flags are united
 
 A message that is on either side is never lost by this: it is removed from one side only if it was deleted
-on the other one since both had it, and nobody cared for it on this side meanwhile.  What a side does not
-permit is left out; a deletion that is not permitted is remembered, so that it is neither undone nor
-forgotten.
+on the other one since both had it, it is certain that both were one message, and nobody cared for it on this
+side meanwhile.  What a side does not permit is left out; a deletion that is not permitted is remembered, so
+that it is neither undone nor forgotten.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Base:
 
     near: Flags | None
     far: Flags | None
+    is_certain: bool = True  # that what one side has now is the message that the other one had
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,9 @@ def decide(near: Flags | None, far: Flags | None, base: Base | None, rules: Rule
     if near is not None and far is not None:
         return _both(near, far, base, rules)
     if near is not None:
-        return _one("near", near, base.near if base else None, bool(base and base.far is None), rules)
+        return _one("near", near, base, rules)
     if far is not None:
-        return _one("far", far, base.far if base else None, bool(base and base.near is None), rules)
+        return _one("far", far, base, rules)
     return Forget() if base is not None else None
 
 
@@ -147,13 +149,21 @@ def _both(near: Flags, far: Flags, base: Base | None, rules: Rules) -> Agree | N
     return Agree(wanted_near if rules.near.flags else near, wanted_far if rules.far.flags else far)
 
 
-def _one(side: Side, now: Flags, was: Flags | None, buried: bool, rules: Rules) -> Action | None:
+def _one(side: Side, now: Flags, base: Base | None, rules: Rules) -> Action | None:
     """Decide on a message that only one side has."""
     missing = other(side)
-    if was is None or rules.restore or cared_for(now, was):
+    was, gone = (None, None) if base is None else _turned(base, side)
+    buried = base is not None and gone is None
+    is_certain = base is None or base.is_certain
+    if was is None or rules.restore or cared_for(now, was) or not (is_certain or buried):
         return Copy(missing) if is_copied(now, missing, rules) else None
     may = rules.of(side)
-    if may.delete and may.expunge:
+    if may.delete and may.expunge and is_certain:
         return Remove(side)
-    flags = now | {DELETED} if may.delete else now
+    flags = now | {DELETED} if may.delete and is_certain else now
     return None if buried and flags == was else Bury(side, flags)
+
+
+def _turned(base: Base, side: Side) -> tuple[Flags | None, Flags | None]:
+    """Return the flags in the base on a side, and on the other one."""
+    return (base.near, base.far) if side == "near" else (base.far, base.near)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from mswatch.mailsync.flags import NONE, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
+    Content,
     Expected,
     Key,
     Mailbox,
@@ -40,6 +41,7 @@ class _Changes:
 
     flags: dict[Key, Flags] = field(default_factory=dict)
     added: dict[Key, tuple[Flags, bytes]] = field(default_factory=dict)  # flags and header
+    moved: dict[Key, tuple[str, Key]] = field(default_factory=dict)  # of those: the real mailbox and key
     gone: set[Key] = field(default_factory=set)
 
     def any(self) -> bool:
@@ -107,6 +109,11 @@ class DryStore(Store):
         """As the real store does."""
         return self._store.renames_below
 
+    @property
+    def is_remote(self) -> bool:  # type: ignore[override]
+        """As the real store is."""
+        return self._store.is_remote
+
     def make_mailbox(self, mailbox: str) -> None:
         if mailbox not in self.mailboxes([mailbox]):
             self._real[mailbox] = None
@@ -139,7 +146,15 @@ class DryStore(Store):
     def open_mailbox(self, mailbox: str) -> Mailbox:
         real = self._real.get(mailbox, mailbox)
         box = self._store.open_mailbox(real) if real is not None else None
-        return DryMailbox(box, self.changes_of(mailbox), self)
+        return DryMailbox(box, real or "", self.changes_of(mailbox), self)
+
+    def real_contents(self, mailbox: str, key: Key) -> Iterator[Content | NotRead]:
+        """Say what the bytes of a message in a real mailbox come to."""
+        box = self._store.open_mailbox(mailbox)
+        try:
+            yield from box.contents([key])
+        finally:
+            box.close()
 
     def changes_of(self, mailbox: str) -> _Changes:
         """Return what would be different in a mailbox."""
@@ -152,8 +167,9 @@ class DryStore(Store):
 class DryMailbox(Mailbox):
     """A mailbox that is only looked at; without a real one, an empty one."""
 
-    def __init__(self, mailbox: Mailbox | None, changes: _Changes, store: DryStore) -> None:
+    def __init__(self, mailbox: Mailbox | None, real: str, changes: _Changes, store: DryStore) -> None:
         self._mailbox = mailbox
+        self._real = real
         self._changes = changes
         self._store = store
 
@@ -191,6 +207,17 @@ class DryMailbox(Mailbox):
         there = [key for key in keys if key not in self._changes.added and key not in self._changes.gone]
         if there and self._mailbox is not None:
             yield from self._mailbox.read(there, size_limit)
+
+    def contents(self, keys: Sequence[Key]) -> Iterator[Content | NotRead]:
+        yield from super().contents(keys)
+        for key in keys:
+            if key in self._changes.moved:
+                for each in self._store.real_contents(*self._changes.moved[key]):
+                    yield replace(each, key=key)
+
+    def sizes(self, keys: Sequence[Key]) -> Mapping[Key, int]:
+        there = [key for key in keys if key not in self._changes.added and key not in self._changes.gone]
+        return self._mailbox.sizes(there) if there and self._mailbox is not None else {}
 
     def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         too_large = set()
@@ -241,6 +268,7 @@ class DryMailbox(Mailbox):
         for key in keys:
             self._changes.take_away(key)
             target.added[b"*" + key] = (flags[key], headers.get(key, b""))
+            target.moved[b"*" + key] = (self._real, key)
             yield key, b"*" + key
 
     def close(self) -> None:

@@ -19,9 +19,9 @@ memory does not grow with the store.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mswatch.errors import ConfigError, MswatchError, TemporaryError, UnavailableError
@@ -29,16 +29,55 @@ from mswatch.mailsync import copies, mailboxes, uses
 from mswatch.mailsync.arriving import Arrivals
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Seen as SeenMessage
+from mswatch.mailsync.comparing import Budget
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Unmake
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
-from mswatch.mailsync.state import MailboxRow, State
+from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, seen_on
 from mswatch.mailsync.stores.contract import Expected, Key, MailboxError, NotEmptyError, Seen, Store
 from mswatch.mailsync.work import Context, Work
 
 Listing = dict[Side, dict[str, Seen]]
-Moves = dict[tuple[str, str], list[tuple[SeenMessage, Key]]]  # by mailboxes from and to
+
+
+@dataclass(eq=False)
+class _Gone:
+    """A message that is gone on a side, whose partner is there."""
+
+    work: Work
+    seen: SeenMessage
+    compared: Compared
+
+    def partner(self, gone: Side) -> Key:
+        """Return the key of the partner, if the message is gone on this side."""
+        return (self.seen.row.far if gone == "near" else self.seen.row.near) or b""
+
+
+@dataclass(frozen=True)
+class _Came:
+    """A message that is new on that side, and has the header of one that is gone."""
+
+    work: Work
+    key: Key
+    header: bytes  # digests
+    content: bytes
+
+
+def _grouped(came: Iterable[_Came]) -> Iterator[tuple[Work, list[_Came]]]:
+    found: dict[Work, list[_Came]] = defaultdict(list)
+    for each in came:
+        found[each.work].append(each)
+    yield from found.items()
+
+
+def _matching(gone: Mapping[bytes, list[_Gone]], came: _Came, *, is_here: bool) -> _Gone | None:
+    """Take out one that is gone here, or in another mailbox, and whose partner has these bytes."""
+    for found in gone[came.header]:
+        if (found.work is came.work) == is_here and found.compared.content == came.content:
+            gone[came.header].remove(found)
+            return found
+    return None
 
 
 class Engine:
@@ -53,7 +92,7 @@ class Engine:
         self._outcome = Outcome()
         self._arrivals = Arrivals(self._boxes, state, lambda error, names: self._failed(error, *names))
         self._context = Context(
-            self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash
+            self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash, Budget()
         )
         self._told: dict[Side, uses.Told] = {}
         self._trashes: dict[Side, str] = {}  # those that were found by their use
@@ -347,52 +386,89 @@ class Engine:
     # Moved messages
 
     def _follow_moves(self, works: Iterable[Work]) -> None:
-        """Move on one side what was moved on the other one, instead of copying and removing it."""
+        """Move on one side what was moved on the other one, instead of copying and removing it.
+
+        A message that is gone under its key and there under another one in the same mailbox (its file was
+        renamed as a whole) is that message still, and nothing is moved.
+        """
         works = list(works)
         for side in SIDES:
+            gone = self._gone_by_header(side, works)
+            came: list[_Came] = []
+            for work in works if gone else ():
+                if work.difference.new.get(side):
+                    self._guarded(work, partial(self._find_come, work, side, gone, came))
+            self._compare_partners(side, gone, came)
+            for target, keys in _grouped(came):
+                for each in keys:
+                    found = _matching(gone, each, is_here=True)
+                    if found is not None:
+                        target.renamed(found.seen, side, each.key, found.compared)
             may = self._options.rules.of(other(side))
-            if not (may.create and may.delete and may.expunge):
-                continue
-            gone = self._gone_by_digest(side, works)
-            if gone:
-                for work in works:
-                    if work.difference.new.get(side):
-                        self._guarded(work, partial(self._follow_moves_to, work, side, gone))
+            if may.create and may.delete and may.expunge:
+                for target, keys in _grouped(came):
+                    left = [each for each in keys if each.key in target.difference.new[side]]
+                    if left:
+                        self._guarded(target, partial(self._follow_moves_to, target, side, left, gone))
 
-    def _gone_by_digest(self, side: Side, works: Iterable[Work]) -> dict[bytes, tuple[Work, SeenMessage]]:
-        found: dict[bytes, list[tuple[Work, SeenMessage]]] = defaultdict(list)
+    def _gone_by_header(self, side: Side, works: Iterable[Work]) -> dict[bytes, list[_Gone]]:
+        found: dict[bytes, list[_Gone]] = defaultdict(list)
         for work in works:
             movable = {seen.row.id: seen for seen in work.movable(side)}
+            compared = self._state.compared(movable)
             for number, digest in self._state.digests(list(movable)).items():
-                found[digest].append((work, movable[number]))
-        return {digest: each[0] for digest, each in found.items() if len(each) == 1}
+                found[digest].append(_Gone(work, movable[number], compared.get(number, NOT_COMPARED)))
+        return found
 
-    def _follow_moves_to(self, target: Work, side: Side, gone: dict[bytes, tuple[Work, SeenMessage]]) -> None:
-        moves: dict[str, tuple[Work, dict[Key, tuple[SeenMessage, Key]]]] = {}
-        moved = {key: digest for key, digest in target.new_digests(side).items() if digest in gone}
+    def _find_come(
+        self, work: Work, side: Side, gone: Mapping[bytes, list[_Gone]], came: list[_Came]
+    ) -> None:
+        """Find the new messages of a mailbox whose header is that of one that is gone, and read them."""
+        candidates = {key: digest for key, digest in work.new_digests(side).items() if digest in gone}
+        for content in work.contents(side, list(candidates)):
+            came.append(_Came(work, content.key, candidates[content.key], content.digest))
+
+    def _compare_partners(
+        self, side: Side, gone: Mapping[bytes, list[_Gone]], came: Collection[_Came]
+    ) -> None:
+        """Read the partners of messages that may have been moved, where nobody has seen their bytes."""
+        wanted = {each.header for each in came}
+        to_read: dict[Work, dict[Key, _Gone]] = defaultdict(dict)
+        for header in wanted:
+            for each in gone[header]:
+                if not each.compared.is_of(other(side)):
+                    to_read[each.work][each.partner(side)] = each
+
+        def read(work: Work) -> None:
+            for content in work.contents(other(side), list(to_read[work])):
+                to_read[work][content.key].compared = Compared(content.digest, seen_on(other(side)))
+
+        for work in to_read:
+            self._guarded(work, partial(read, work))
+
+    def _follow_moves_to(
+        self, target: Work, side: Side, came: Sequence[_Came], gone: Mapping[bytes, list[_Gone]]
+    ) -> None:
+        moves: dict[Work, dict[Key, tuple[_Gone, Key]]] = defaultdict(dict)
         # What is new over there too was copied by a move that was cut off: it is paired, and not moved again.
-        there = set(target.new_digests(other(side)).values()) if moved else ()
-        for key, digest in moved.items():
-            if digest in gone and digest not in there:
-                source, seen = gone.pop(digest)
-                if source is not target:
-                    partner = seen.row.far if side == "near" else seen.row.near
-                    moves.setdefault(source.name, (source, {}))[1][partner or b""] = (seen, key)
-        for source, messages in moves.values():
+        there = set(target.new_digests(other(side)).values())
+        for each in came:
+            found = _matching(gone, each, is_here=False) if each.header not in there else None
+            if found is not None:
+                moves[found.work][found.partner(side)] = (found, each.key)
+        for source, messages in moves.items():
             self._move(source, target, side, messages)
 
-    def _move(
-        self, source: Work, target: Work, side: Side, messages: dict[Key, tuple[SeenMessage, Key]]
-    ) -> None:
+    def _move(self, source: Work, target: Work, side: Side, messages: dict[Key, tuple[_Gone, Key]]) -> None:
         target.ensure(other(side))
         box = self._boxes.get(other(side), source.name)
         for partner, new_key in box.move(list(messages), target.name):
-            seen, key = messages[partner]
-            source.let_go(seen, other(side))
+            found, key = messages[partner]
+            source.let_go(found.seen, other(side))
             if new_key is None or target.has(other(side), new_key):
                 target.leave_alone(side, key)
             else:
-                target.take_in(seen, side, key, new_key)
+                target.take_in(found.seen, side, key, new_key, found.compared)
             self._listener.done(Done(MOVED, other(side), source.name, partner, target.name))
 
     # Removing

@@ -1,24 +1,22 @@
 """Which messages of two mailboxes are the same, where no native marks tell.  Pure.
 
-That is at the first meeting of two stores, after native marks were lost, and after a run that was cut off.
+That is at the first meeting of two stores, when messages are new on both sides, after native marks were
+lost, and after a run that was cut off.
 
-A Message-ID pairs two messages if it stands once on each side and the header digest is the same too.
-Whatever is in doubt (several with one id, none at all, an equal id under another subject) is decided by
-the bytes of the body. Two messages with one id and different bodies are two messages; of three copies
-here and one there, one is paired, and two are copied.  Nothing is ever removed by pairing.
-
-The id is read with the repairs of the old mailsync (absent brackets, blanks in it, more behind it), so that a
-copy that a server mended is recognised.
+Headers choose the candidates: messages whose fields in FIELDS are the same, however they are folded.  Bytes
+decide (``content``): of three copies here and one there, one is paired, and two are copied; two messages with
+one Message-ID and different bytes are two messages.  Nothing is ever removed by pairing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from mswatch.mailsync.decide import Side
 from mswatch.mailsync.stores.contract import Key
 
 FIELDS = (b"message-id", b"date", b"subject", b"from", b"to")
@@ -28,15 +26,6 @@ _FIELD = re.compile(
 )
 _BLANKS = re.compile(rb"[\s\x00-\x1f]+")
 DIGEST_BYTES = 16
-HEADER_LIMIT = 1 << 18  # bytes without an empty line that are no header any more
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a header says about who a message is."""
-
-    message_id: bytes  # empty: none that is worth anything
-    digest: bytes
 
 
 def header_of(data: bytes) -> bytes:
@@ -48,99 +37,63 @@ def header_of(data: bytes) -> bytes:
     return data
 
 
-def identity(header: bytes) -> Identity:
-    """Return the identity of a message with this header."""
+def header_digest(header: bytes) -> bytes:
+    """Return the digest of the fields by which candidates are found."""
     fields: dict[bytes, bytes] = {}
     for name, value in _FIELD.findall(header):
         fields.setdefault(name.lower(), _BLANKS.sub(b" ", value).strip())
     digest = blake2b(b"\0".join(fields.get(name, b"") for name in FIELDS), digest_size=DIGEST_BYTES)
-    return Identity(message_id(fields.get(b"message-id", b"")), digest.digest())
+    return digest.digest()
 
 
-def message_id(value: bytes) -> bytes:
-    """Return a Message-ID without its brackets, repaired; empty if there is none."""
-    inner = value.strip().removeprefix(b"<").partition(b">")[0].strip()
-    return _BLANKS.sub(b".", inner)
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Messages on both sides that may be the same, because their headers are alike."""
+
+    near: tuple[Key, ...]
+    far: tuple[Key, ...]
+
+    def on(self, side: Side) -> tuple[Key, ...]:
+        """Return those of a side."""
+        return self.near if side == "near" else self.far
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one on each side."""
+        return len(self.near) == len(self.far) == 1
 
 
-def body_digest(data: Iterable[bytes]) -> bytes:
-    """Return the digest of a message's body, whatever its line ends; blank lines at its end do not count."""
-    body = blake2b(digest_size=DIGEST_BYTES)
-    begin, in_body, held = b"", False, b""
-    for chunk in data:
-        if not in_body:
-            begin += chunk.replace(b"\r", b"")
-            _, found, rest = begin.partition(b"\n\n")
-            if not found and len(begin) < HEADER_LIMIT:
-                continue
-            in_body, chunk = True, rest if found else begin
-        chunk = held + chunk.replace(b"\r", b"")
-        kept = chunk.rstrip(b"\n")
-        held = chunk[len(kept) :]
-        body.update(kept)
-    return body.digest()
-
-
-def pair(
-    near: Mapping[Key, Identity], far: Mapping[Key, Identity]
-) -> tuple[list[tuple[Key, Key]], tuple[list[Key], list[Key]]]:
-    """Pair what is beyond doubt; return the pairs, and the keys on both sides whose bodies must decide."""
-    pairs: list[tuple[Key, Key]] = []
-    doubtful: tuple[list[Key], list[Key]] = ([], [])
+def candidates(near: Mapping[Key, bytes], far: Mapping[Key, bytes]) -> Iterator[Candidates]:
+    """Give the groups of candidates among messages whose header digests these are, near's order first."""
     far_groups = _groups(far)
-    for name, near_keys in _groups(near).items():
-        far_keys = far_groups.get(name)
-        if far_keys is None:
-            continue
-        if isinstance(near_keys, bytes) and isinstance(far_keys, bytes):
-            one, other_one = near[near_keys], far[far_keys]
-            if one.message_id and one.digest == other_one.digest:
-                pairs.append((near_keys, far_keys))
-                continue
-        doubtful[0].extend([near_keys] if isinstance(near_keys, bytes) else near_keys)
-        doubtful[1].extend([far_keys] if isinstance(far_keys, bytes) else far_keys)
-    return pairs, doubtful
+    for digest, keys in _groups(near).items():
+        others = far_groups.get(digest)
+        if others is not None:
+            yield Candidates(_keys(keys), _keys(others))
 
 
-def _groups(messages: Mapping[Key, Identity]) -> dict[bytes, Key | list[Key]]:
-    """Group messages that may be the same: by their id, without one by the digest.
-
-    No list for one that is alone: nearly all are, and there may be many.
-    """
+def _groups(messages: Mapping[Key, bytes]) -> dict[bytes, Key | list[Key]]:
+    """Group messages by their digest; no list for one that is alone, as nearly all are."""
     groups: dict[bytes, Key | list[Key]] = {}
-    for key, each in messages.items():
-        name = each.message_id or b"\0" + each.digest  # no id begins like that
-        others = groups.setdefault(name, key)
+    for key, digest in messages.items():
+        others = groups.setdefault(digest, key)
         if isinstance(others, list):
             others.append(key)
         elif others != key:
-            groups[name] = [others, key]
+            groups[digest] = [others, key]
     return groups
 
 
-def pair_by_body(
-    near: Mapping[Key, tuple[Identity, bytes]], far: Mapping[Key, tuple[Identity, bytes]]
-) -> Iterator[tuple[Key, Key]]:
-    """Pair the doubtful by id and body; equal headers first, in order of the keys."""
-    taken: set[Key] = set()
-    for strict in (True, False):
-        free = _by_body(far, taken, strict)
-        for key in sorted(near.keys() - taken):
-            candidates = free.get(_name(*near[key], strict))
-            if candidates:
-                partner = candidates.pop()
-                taken |= {key, partner}
-                yield key, partner
+def _keys(keys: Key | list[Key]) -> tuple[Key, ...]:
+    return (keys,) if isinstance(keys, bytes) else tuple(keys)
 
 
-def _by_body(
-    far: Mapping[Key, tuple[Identity, bytes]], taken: set[Key], strict: bool
-) -> dict[tuple[bytes, ...], list[Key]]:
-    found: dict[tuple[bytes, ...], list[Key]] = defaultdict(list)
-    for key in sorted(far.keys() - taken, reverse=True):
-        found[_name(*far[key], strict)].append(key)
-    return found
-
-
-def _name(who: Identity, body: bytes, strict: bool) -> tuple[bytes, ...]:
-    return (who.message_id, body, who.digest if strict or not who.message_id else b"")
+def pair_by_content(near: Mapping[Key, bytes], far: Mapping[Key, bytes]) -> Iterator[tuple[Key, Key]]:
+    """Pair messages whose content digests these are, in the order of their keys, as many as can be."""
+    free: dict[bytes, list[Key]] = defaultdict(list)
+    for key in sorted(far, reverse=True):
+        free[far[key]].append(key)
+    for key in sorted(near):
+        partners = free.get(near[key])
+        if partners:
+            yield key, partners.pop()

@@ -4,7 +4,8 @@ One SQLite database for each pair of stores.  A row of ``message`` says what bot
 last agreed, never what was last seen; a row of ``intention`` is written before a message is added
 somewhere, with the key it shall get where the store lets us choose.  Whatever is lost of it costs time
 and never mail: a state that is older than the stores is brought up to date by looking, and without any
-state messages are paired by their headers.
+state messages are paired by their bytes.  What a row says of bytes (``Compared``) is what was read, never
+what is supposed: nothing is removed for the sake of a message whose bytes nobody has seen.
 
 Order.  A row that says "both have it" must not reach the disk before the message does, or a cut of the
 power would look like a deletion.  Stores bring messages to the disk before they report them, and rows are
@@ -32,21 +33,24 @@ from mswatch.mailsync.flags import Flags, from_text, to_text
 from mswatch.mailsync.known import KnownMessages, portions
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
-VERSION = 2
+VERSION = 3
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE mailbox (
     id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE,
     near_identity BLOB NOT NULL, far_identity BLOB NOT NULL,
     near_epoch BLOB, far_epoch BLOB,   -- NULL: not known
-    near_mark BLOB, far_mark BLOB      -- NULL: look again
+    near_mark BLOB, far_mark BLOB,     -- NULL: look again
+    verified INTEGER NOT NULL DEFAULT 0  -- the number of the last row that a verification under way has seen
 );
 CREATE TABLE message (
     id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL,
     near BLOB, far BLOB,               -- keys; NULL: gone there, and to stay here
     near_flags TEXT, far_flags TEXT,
-    digest BLOB,
-    near_stamp BLOB, far_stamp BLOB    -- what stands for the flags; NULL: not known
+    digest BLOB,                       -- of the header's fields, by which candidates are found
+    near_stamp BLOB, far_stamp BLOB,   -- what stands for the flags; NULL: not known
+    content BLOB,                      -- of all bytes; NULL: nobody has seen them
+    compared INTEGER NOT NULL DEFAULT 0  -- whose bytes these are: NEAR, FAR, CARRIED
 );
 CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
@@ -61,6 +65,16 @@ DROP INDEX message_far;
 CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 """
+
+_FROM_2 = """
+ALTER TABLE mailbox ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN content BLOB;
+ALTER TABLE message ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
+"""
+
+# What ``Compared.seen`` is made of: whose bytes were seen to be those of the digest, and that one message was
+# made from the other one by us.
+NEAR, FAR, CARRIED = 1, 2, 4
 
 
 class DamagedError(Exception):
@@ -131,12 +145,49 @@ class Intention:
     key: Key | None
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is known of the bytes of a pair: their digest (None: nothing), and where these were seen."""
+
+    content: bytes | None = None
+    seen: int = 0
+
+    def is_of(self, side: Side) -> bool:
+        """Tell whether the digest is that of a side's message."""
+        return self.content is not None and bool(self.seen & (CARRIED | seen_on(side)))
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether both are one message for certain."""
+        return self.is_of("near") and self.is_of("far")
+
+
+NOT_COMPARED = Compared()
+
+
+def seen_on(*sides: Side) -> int:
+    """Return that the bytes were seen on these sides."""
+    return sum(NEAR if side == "near" else FAR for side in set(sides))
+
+
 # A row as it is stored, flags as text; and how to ask for such rows.
 RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
+_MAILBOX = "id, name, near_identity, far_identity, near_epoch, far_epoch, near_mark, far_mark"
 _ROWS = "SELECT id, near, far, near_flags, far_flags FROM message WHERE"
 
-# The keys on near and far, the flags there, the digest of the header, and the stamps there.
-NewRow = tuple[Key | None, Key | None, Flags | None, Flags | None, bytes, Stamp | None, Stamp | None]
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A message that both sides have, to be remembered."""
+
+    near: Key
+    far: Key
+    near_flags: Flags
+    far_flags: Flags
+    digest: bytes  # of the header's fields; empty: not known
+    near_stamp: Stamp | None = None
+    far_stamp: Stamp | None = None
+    compared: Compared = NOT_COMPARED
 
 
 class State:
@@ -224,7 +275,7 @@ class State:
 
     def mailboxes(self) -> dict[str, MailboxRow]:
         """Return what is remembered of all mailboxes, by name."""
-        rows = self._database.execute("SELECT * FROM mailbox ORDER BY name")
+        rows = self._database.execute(f"SELECT {_MAILBOX} FROM mailbox ORDER BY name")  # noqa: S608
         return {(found := _mailbox_row(row)).name: found for row in rows}
 
     def add_mailbox(self, name: str) -> MailboxRow:
@@ -319,6 +370,22 @@ class State:
                 found[number] = bytes(row[0])
         return found
 
+    def compared(self, rows: Iterable[int]) -> dict[int, Compared]:
+        """Return what is known of the bytes of messages."""
+        found = {}
+        for some in portions(rows):
+            query = f"SELECT id, content, compared FROM message WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608
+            for number, content, seen in self._database.execute(query, some):
+                found[number] = Compared(content, seen)
+        return found
+
+    def note_compared(self, rows: Mapping[int, Compared]) -> None:
+        """Remember what was found out about the bytes of messages."""
+        self._database.executemany(
+            "UPDATE message SET content = ?, compared = ? WHERE id = ?",
+            ((each.content, each.seen, number) for number, each in rows.items()),
+        )
+
     def alike(self, mailbox: MailboxRow) -> list[tuple[Key, Key]]:
         """Return the keys on both sides of messages whose header is that of others in the mailbox too."""
         query = (
@@ -331,11 +398,14 @@ class State:
     def add_rows(self, mailbox: MailboxRow, rows: Iterable[NewRow]) -> None:
         """Remember messages that both sides have."""
         self._database.executemany(
-            "INSERT INTO message (mailbox, near, far, near_flags, far_flags, digest, near_stamp, far_stamp)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO message (mailbox, near, far, near_flags, far_flags, digest, near_stamp, far_stamp,"
+            " content, compared) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (mailbox.id, near, far, _text(near_flags), _text(far_flags), *others)
-                for near, far, near_flags, far_flags, *others in rows
+                (
+                    *(mailbox.id, row.near, row.far, to_text(row.near_flags), to_text(row.far_flags)),
+                    *(row.digest, row.near_stamp, row.far_stamp, row.compared.content, row.compared.seen),
+                )
+                for row in rows
             ),
         )
 
@@ -440,12 +510,11 @@ def _prepare(database: sqlite3.Connection) -> sqlite3.Connection:
     if version > VERSION:
         raise TemporaryError(
             f"the state was written by a newer mailsync (version {version})",
-            "use that one, or remove the state: messages are then paired by their headers",
+            "use that one, or remove the state: messages are then paired anew",
         )
-    if version == 1:
-        database.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif version < VERSION:
-        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    steps = {1: (_FROM_1, _FROM_2), 2: (_FROM_2,)}.get(version, (_SCHEMA,))
+    if version < VERSION:
+        database.executescript(f"BEGIN; {' '.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
     return database
 
 

@@ -14,7 +14,7 @@ What is written down when (see ``state`` for the reason):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
@@ -24,6 +24,7 @@ from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.arriving import BATCH, Arrivals, Batch
 from mswatch.mailsync.boxes import Boxes
 from mswatch.mailsync.compare import Difference, New, Seen, compare, seen_again
+from mswatch.mailsync.comparing import Budget, Comparer, KnownPair, Pair
 from mswatch.mailsync.copies import Held
 from mswatch.mailsync.decide import (
     SIDES,
@@ -53,10 +54,11 @@ from mswatch.mailsync.options import (
     Options,
     Outcome,
 )
-from mswatch.mailsync.pairing import Identity
 from mswatch.mailsync.safety import judge_mailbox
 from mswatch.mailsync.state import (
+    CARRIED,
     Agreed,
+    Compared,
     DamagedError,
     HeldBy,
     Intention,
@@ -65,10 +67,12 @@ from mswatch.mailsync.state import (
     RawRow,
     Row,
     State,
+    seen_on,
 )
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
     Added,
+    Content,
     Expected,
     Key,
     Mailbox,
@@ -98,6 +102,7 @@ class Context:
     listener: Listener
     outcome: Outcome
     trash: Callable[[Side], str]
+    budget: Budget
 
 
 class Work:
@@ -248,27 +253,31 @@ class Work:
                     self.unsettled = True
 
     def _resume(self, intentions: Sequence[Intention]) -> None:
-        """Find out what became of the messages that a run was about to add when it was cut off."""
+        """Find out what became of the messages that a run was about to add when it was cut off.
+
+        One that is there under the key that was written down for it is whole: it got that key last.
+        """
         new = self.difference.new
         for side in SIDES:
             mine = [each for each in intentions if each.side == side]
-            pairs = [
-                (each.source, each.key)
+            arrived = {
+                each.key: each.source
                 for each in mine
                 if each.key is not None and each.key in new[side] and each.source in new[other(side)]
-            ]
-            arrived = {key for _, key in pairs}
+            }
             if self.there[side] is not None:
-                unused = [each.key for each in mine if each.key is not None and each.key not in arrived]
-                self._box(side).discard(unused)
-            self._record_pairs(
-                [(source, key) if side == "far" else (key, source) for source, key in pairs],
-                {
-                    key: each.digest
-                    for key, each in self._identities(other(side), [s for s, _ in pairs]).items()
-                },
-                other(side),
-            )
+                self._box(side).discard([each.key for each in mine if each.key and each.key not in arrived])
+            contents = self._comparer().contents(side, list(arrived))
+            digests = self._header_digests(side, list(arrived))
+            pairs = []
+            for key, source in arrived.items():
+                if key in contents:
+                    compared = Compared(contents[key].digest, CARRIED | seen_on(side))
+                    pairs.append(Pair(*((source, key) if side == "far" else (key, source)), compared))
+            near_digests = {
+                pair.near: digests.get(pair.far if side == "far" else pair.near, b"") for pair in pairs
+            }
+            self._record_pairs(pairs, near_digests)
         with self._state.transaction():
             for side in SIDES:
                 self._state.drop_intentions(self.row, side)
@@ -285,8 +294,9 @@ class Work:
         agreements: list[tuple[Seen, Agree]] = []
         forgotten: list[int] = []
         again: list[int] = []
+        certain = self._certain()
         for seen in self.difference.rows.values():
-            action = self._decide(seen)
+            action = self._decide(seen, is_certain=seen.row.id in certain)
             if isinstance(action, Copy):
                 again.append(seen.row.id)
                 copies[action.to].append(_key(seen.row, other(action.to)))
@@ -321,7 +331,46 @@ class Work:
                 action = self._decide(seen)
                 if isinstance(action, Agree):
                     agreements.append((seen, action))
-            self._agree(agreements)
+            self._agree(self._without_torn(agreements))
+
+    def _without_torn(self, agreements: Sequence[tuple[Seen, Agree]]) -> Sequence[tuple[Seen, Agree]]:
+        """Compare pairs before one is marked as deleted because the other one is; forget those that are none.
+
+        Then they are two messages without partners, and the next run carries both.
+        """
+        marked = [
+            seen.row.id
+            for seen, action in agreements
+            for side in SIDES
+            if DELETED in _wanted(action, side) and DELETED not in (_now(seen, side) or NONE)
+        ]
+        compared = {n: each for n, each in self._state.compared(marked).items() if not each.is_certain}
+        if not compared:
+            return agreements
+        pairs = [
+            KnownPair(seen.row.id, _key(seen.row, "near"), _key(seen.row, "far"), compared[seen.row.id])
+            for seen, _ in agreements
+            if seen.row.id in compared
+        ]
+        comparer = self._comparer()
+        self.note_compared(comparer.compared(pairs))
+        self._tell_unread(comparer)
+        certain = {number for number, each in self._state.compared(compared).items() if each.is_certain}
+        self.unsettled |= len(certain) < len(compared)
+        return [
+            (seen, action)
+            for seen, action in agreements
+            if seen.row.id not in compared or seen.row.id in certain
+        ]
+
+    def note_compared(self, found: Mapping[int, Compared | None]) -> int:
+        """Remember what was found out about bytes; pairs that are two messages are forgotten, and counted."""
+        torn = [number for number, compared in found.items() if compared is None]
+        with self._state.transaction():
+            self._state.note_compared({n: each for n, each in found.items() if each is not None})
+            self._state.drop_rows(torn)
+        self.unsettled |= bool(torn)
+        return len(torn)
 
     def _copied(self, new: New, side: Side) -> Iterator[Key]:
         """Give those of the new messages of the other side that are copied to this one."""
@@ -334,30 +383,69 @@ class Work:
             self._tell(LEFT, other(side), key)
         return keys
 
-    def _decide(self, seen: Seen) -> Action | None:
+    def _decide(self, seen: Seen, *, is_certain: bool = True) -> Action | None:
         row = seen.row
-        return decide(seen.near, seen.far, Base(row.near_flags, row.far_flags), self._rules)
+        return decide(seen.near, seen.far, Base(row.near_flags, row.far_flags, is_certain), self._rules)
+
+    def _certain(self) -> Set[int]:
+        """Return those rows with one message gone whose other one is the same message for certain."""
+        certain: set[int] = set()
+        for gone in SIDES:
+            stays = {
+                seen.row.id: seen.row
+                for seen in self.difference.rows.values()
+                if _now(seen, gone) is None and _now(seen, other(gone)) is not None
+            }
+            compared = self._state.compared(stays)
+            pairs = [
+                KnownPair(number, row.near or b"", row.far or b"", compared[number])
+                for number, row in stays.items()
+                if number in compared
+            ]
+            comparer = self._comparer()
+            found = comparer.certain(pairs, gone)
+            self._tell_unread(comparer)
+            news = {number: each for number, each in found.items() if each != compared[number]}
+            if news:
+                with self._state.transaction():
+                    self._state.note_compared(news)
+            certain.update(found)
+        return certain
 
     def _pair(self) -> None:
+        """Find out which of the messages that are new on both sides are one."""
         new = self.difference.new
-        found = {side: self._identities(side, list(new[side])) for side in SIDES}
+        found = {side: self._header_digests(side, list(new[side])) for side in SIDES}
         self._leave_out_unread()
-        pairs, doubtful = pairing.pair(found["near"], found["far"])
-        bodies = {
-            side: {key: (found[side][key], body) for key, body in self._bodies(side, keys)}
-            for side, keys in zip(SIDES, doubtful, strict=True)
-        }
-        pairs += pairing.pair_by_body(bodies["near"], bodies["far"])
-        digests = {key: each.digest for key, each in found["near"].items()}
-        self._record_pairs(pairs, digests, "near")
+        comparer = self._comparer()
+        groups = list(pairing.candidates(found["near"], found["far"]))
+        for pairs, undecided in comparer.meet(groups):
+            self._record_pairs(pairs, found["near"])
+            for group in undecided:  # left as they are: each may be a partner of each
+                self.unsettled = True
+                for side in SIDES:
+                    for key in group.on(side):
+                        new[side].take_out(key)
+        self._tell_unread(comparer)
 
-    def _identities(self, side: Side, keys: Sequence[Key]) -> dict[Key, Identity]:
+    def _comparer(self) -> Comparer:
+        stores = self._context.boxes.store
+        remote = [side for side in SIDES if stores(side).is_remote]
+        return Comparer(self._box, remote, self._context.budget, self._context.listener)
+
+    def _tell_unread(self, comparer: Comparer) -> None:
+        for side in SIDES:
+            for each in comparer.unread[side]:
+                if not each.lasting:
+                    self._problem(each.reason)
+
+    def _header_digests(self, side: Side, keys: Sequence[Key]) -> dict[Key, bytes]:
         found = {}
         self._context.listener.expect(len(keys))
         for each in self._box(side).headers(keys) if keys else ():
             self._context.listener.advance()
             if not isinstance(each, NotRead):
-                found[each[0]] = pairing.identity(each[1])
+                found[each[0]] = pairing.header_digest(each[1])
             elif not each.lasting:
                 self._unread[side].append(each)
         return found
@@ -378,39 +466,30 @@ class Work:
                 self.difference.new[side].take_out(each.key)
             self._unread[side].clear()
 
-    def _bodies(self, side: Side, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
-        if keys:
-            for each in self._box(side).read(keys):
-                self._context.listener.advance(0)
-                if isinstance(each, Message):
-                    yield each.key, pairing.body_digest(each.chunks)
-                elif not each.lasting:
-                    raise MailboxError(f"{each.reason}, so that its partner cannot be found")
-
-    def _record_pairs(self, pairs: Sequence[tuple[Key, Key]], digests: dict[Key, bytes], side: Side) -> None:
-        """Remember that messages belong together, and give both the flags of both."""
+    def _record_pairs(self, pairs: Sequence[Pair], digests: Mapping[Key, bytes]) -> None:
+        """Remember that messages belong together, and give both the flags of both; ``digests`` are near's."""
         new = self.difference.new
         for batch in _batches(pairs):
-            wanted = {(near, far): united(new["near"][near], new["far"][far]) for near, far in batch}
-            near = self._set_flags("near", {pair[0]: flags for pair, flags in wanted.items()}, new["near"])
-            far = self._set_flags("far", {pair[1]: flags for pair, flags in wanted.items()}, new["far"])
-            rows: list[NewRow] = [
-                (
-                    each[0],
-                    each[1],
-                    near[each[0]],
-                    far[each[1]],
-                    digests.get(each[0 if side == "near" else 1], b""),
-                    *(None, None),
+            wanted = [united(new["near"][pair.near], new["far"][pair.far]) for pair in batch]
+            near = self._set_flags(
+                "near", {pair.near: flags for pair, flags in zip(batch, wanted, strict=True)}, new["near"]
+            )
+            far = self._set_flags(
+                "far", {pair.far: flags for pair, flags in zip(batch, wanted, strict=True)}, new["far"]
+            )
+            rows = [
+                NewRow(
+                    *(pair.near, pair.far, near[pair.near], far[pair.far], digests.get(pair.near, b"")),
+                    compared=pair.compared,
                 )
-                for each in batch
-                if each[0] in near and each[1] in far
+                for pair in batch
+                if pair.near in near and pair.far in far
             ]
             with self._state.transaction():
                 self._state.add_rows(self.row, rows)
-        for near_key, far_key in pairs:
-            new["near"].take_out(near_key)
-            new["far"].take_out(far_key)
+        for pair in pairs:
+            new["near"].take_out(pair.near)
+            new["far"].take_out(pair.far)
 
     def _agree(self, agreements: Sequence[tuple[Seen, Agree]]) -> None:
         for batch in _batches(agreements):
@@ -645,30 +724,44 @@ class Work:
 
     def new_digests(self, side: Side) -> dict[Key, bytes]:
         """Return the header digests of the messages that are new on a side."""
-        return {k: each.digest for k, each in self._identities(side, list(self.difference.new[side])).items()}
+        return self._header_digests(side, list(self.difference.new[side]))
 
     def let_go(self, seen: Seen, side: Side) -> None:
         """A message was moved elsewhere, on ``side`` by us."""
         del self.difference.rows[seen.row.id]
         self._touched.add(side)
 
-    def take_in(self, seen: Seen, side: Side, key: Key, new_key: Key) -> None:
-        """A message was moved here: on ``side`` it was found under ``key``, on the other one we moved it.
+    def contents(self, side: Side, keys: Sequence[Key]) -> Iterable[Content]:
+        """Read messages of a side; those that cannot be read now are left out."""
+        return self._comparer().contents(side, keys).values()
 
-        What is different in its flags is merged like that of any other message.
-        """
-        flags = self.difference.new[side][key]
-        self.difference.new[side].take_out(key)
+    def renamed(self, seen: Seen, side: Side, key: Key, compared: Compared) -> None:
+        """A message has another key on a side, in this mailbox: its file was renamed as a whole."""
+        del self.difference.rows[seen.row.id]
+        partner = _key(seen.row, other(side))
+        self._take_in(seen, side, key, partner, compared)
+
+    def take_in(self, seen: Seen, side: Side, key: Key, new_key: Key, compared: Compared) -> None:
+        """A message was moved here: on ``side`` it was found under ``key``, on the other one we moved it."""
         # There already, if a run was cut off that had moved it and not remembered.
         self.difference.new[other(side)].take_out(new_key)
+        self._take_in(seen, side, key, new_key, compared)
+        self._touched.add(other(side))
+
+    def _take_in(self, seen: Seen, side: Side, key: Key, partner_key: Key, compared: Compared) -> None:
+        """Have a row say where the messages are now; what is different in their flags is merged as always."""
+        flags = self.difference.new[side][key]
+        self.difference.new[side].take_out(key)
         partner = _now(seen, other(side))
         if side == "near":
-            moved = Seen(replace(seen.row, near=key, far=new_key), flags, partner)
+            moved = Seen(replace(seen.row, near=key, far=partner_key), flags, partner)
         else:
-            moved = Seen(replace(seen.row, near=new_key, far=key), partner, flags)
+            moved = Seen(replace(seen.row, near=partner_key, far=key), partner, flags)
         with self._state.transaction():
             self._state.save_rows([moved.row], self.row)
-        self._touched.add(other(side))
+            self._state.note_compared(
+                {moved.row.id: Compared(compared.content, compared.seen | seen_on(side))}
+            )
         self.difference.rows[moved.row.id] = moved
 
     def has(self, side: Side, key: Key) -> bool:

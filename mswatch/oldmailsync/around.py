@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from mswatch.mailsync.flags import Flags
 from mswatch.mailsync.stores.contract import (
     Added,
+    Content,
     Key,
     Mailbox,
     Mark,
@@ -31,6 +32,7 @@ class StoreAround(Store):
         self.inner = inner
         self.notes = inner.notes
         self.renames_below = inner.renames_below
+        self.is_remote = inner.is_remote
 
     def open(self) -> bool:
         return self.inner.open()
@@ -87,6 +89,12 @@ class MailboxAround(Mailbox):
 
     def read(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         return self.inner.read(keys, size_limit)
+
+    def contents(self, keys: Sequence[Key]) -> Iterator[Content | NotRead]:
+        return self.inner.contents(keys)
+
+    def sizes(self, keys: Sequence[Key]) -> Mapping[Key, int]:
+        return self.inner.sizes(keys)
 
     def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         return self.inner.carry(keys, size_limit)

@@ -19,11 +19,14 @@ from itertools import count
 from mswatch.mailsync import pairing
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import NONE, Flags
-from mswatch.mailsync.state import NewRow, State
+from mswatch.mailsync.state import CARRIED, NOT_COMPARED, Compared, NewRow, State
 from mswatch.mailsync.stores.contract import Key, Mailbox, Message, NotRead, Store
 from mswatch.oldmailsync import msinfo
 from mswatch.oldmailsync.msinfo import Memory
 
+# What was deleted before the switch is gone, and cannot be compared any more: that both were one message is
+# what the old program went by, and whoever switches has it take effect.
+ON_ITS_WORD = Compared(b"", CARRIED)
 LARGEST = 64 << 20  # bytes of a message of msinfo; an id has less than a hundred
 MARK, BEGUN, DONE = "taken_over", b"begun", b"done"  # in the state
 _HIGHEST = 2**32 - 1  # no server gets so far with its UIDs, and no file is called so
@@ -112,9 +115,10 @@ def _rows(near: _Box, far: _Box, remembered: Sequence[str], absent: Iterator[int
         if known is None or keys & taken:
             continue
         taken |= keys
+        compared = NOT_COMPARED if here is not None and there is not None else ON_ITS_WORD
         gone = _Known(b"%d" % next(absent), known.flags, known.digest)
         here, there = here or gone, there or gone
-        yield here.key, there.key, here.flags, there.flags, known.digest, None, None
+        yield NewRow(here.key, there.key, here.flags, there.flags, known.digest, compared=compared)
 
 
 def _look(store: Store, name: str) -> _Box:
@@ -125,7 +129,7 @@ def _look(store: Store, name: str) -> _Box:
         box = _Box(scan.epoch)
         for each in mailbox.headers(sorted(scan.present)):
             if not isinstance(each, NotRead):
-                known = _Known(each[0], scan.present[each[0]] or NONE, pairing.identity(each[1]).digest)
+                known = _Known(each[0], scan.present[each[0]] or NONE, pairing.header_digest(each[1]))
                 for its_id in filter(None, msinfo.ids(each[1])):
                     box.by_id.setdefault(its_id, known)
         return box

@@ -41,6 +41,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
+from mswatch.mailsync.content import Digesting
 from mswatch.mailsync.flags import Flags
 
 Key = bytes
@@ -121,6 +122,15 @@ class NotRead:
     key: Key
     reason: str
     lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What all bytes of a message come to: their digest, and how many they are with CRLF line ends."""
+
+    key: Key
+    digest: bytes
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,22 @@ class Mailbox(ABC):
         One of more than ``size_limit`` bytes comes as NotRead, and is not transferred.
         """
 
+    def contents(self, keys: Sequence[Key]) -> Iterator[Content | NotRead]:
+        """Read messages, in any order, and say what their bytes come to."""
+        for each in self.read(keys):
+            if isinstance(each, NotRead):
+                yield each
+            else:
+                passed = Digesting(each.chunks, counts=True).exhaust()
+                yield Content(each.key, passed.digest(), passed.size)
+
+    def sizes(self, keys: Sequence[Key]) -> Mapping[Key, int]:
+        """Return how many bytes messages have, with CRLF line ends, without transferring any.
+
+        Those whose size is not certain are left out: all of them, in a store that is not remote.
+        """
+        return {}
+
     def carry(self, keys: Sequence[Key], size_limit: int | None = None) -> Iterator[Message | NotRead]:
         """Give messages that are to be added to another store, as ``read`` does."""
         return self.read(keys, size_limit)
@@ -287,6 +313,7 @@ class Store(ABC):
 
     name: str  # for messages
     renames_below: bool = True  # mailboxes below a renamed one move along
+    is_remote: bool = False  # what is read has to be transferred
     # What a person should know of and nothing can be done about, one line each.  They belong to the whole
     # list of mailboxes, which writes them anew; a question about single ones leaves them as they are.
     notes: list[str]

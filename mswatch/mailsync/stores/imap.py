@@ -55,6 +55,8 @@ class ImapStore(Store):
     (RFC 6154), which some tell only then; with ``subscribed``, which ones are subscribed.
     """
 
+    is_remote = True
+
     def __init__(
         self,
         name: str,

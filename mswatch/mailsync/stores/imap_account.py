@@ -144,6 +144,11 @@ class ImapAccount:
         return "UTF8=ACCEPT" in self._raw.connection.enabled
 
     @property
+    def sizes_are_estimates(self) -> bool:
+        """Whether RFC822.SIZE is not how many bytes a message has."""
+        return self._raw.quirks.sizes_are_estimates
+
+    @property
     def append_limit(self) -> int | None:
         """The most bytes that a message may have which is uploaded, where the server says so (RFC 7889)."""
         words = self._raw.connection.capabilities or ()

@@ -233,6 +233,17 @@ class ImapMailbox(Mailbox):
                 reason = f"message {event.uid} is too large ({event.size} bytes)"
                 yield NotRead(key_of(event.uid), reason, lasting=True)
 
+    def sizes(self, keys: Sequence[Key]) -> Mapping[Key, int]:
+        if self._account.sizes_are_estimates:
+            return {}
+        wanted = set(keys)
+        return {
+            key: event.size
+            for event in self._fetch(keys, "UID", "RFC822.SIZE")
+            if isinstance(event, Fetch) and event.uid is not None and event.size
+            if (key := key_of(event.uid)) in wanted
+        }
+
     def _streamed(self, first: BodyChunk, events: Iterator[object]) -> Message:
         begun = parse_begun(first.begun)
         chunks = _chunks(first, events)
@@ -372,13 +383,13 @@ class ImapMailbox(Mailbox):
         for event in self._do(commands.uid_fetch(first, ("UID", HEADER))):
             if isinstance(event, Fetch) and event.uid is not None and event.uid > before:
                 header = next((v for v in event.others.values() if isinstance(v, bytes)), b"")
-                new.setdefault(pairing.identity(header.replace(b"\r\n", b"\n")).digest, []).append(
+                new.setdefault(pairing.header_digest(header.replace(b"\r\n", b"\n")), []).append(
                     key_of(event.uid)
                 )
         found = {}
         for message, aside in window:
             header = pairing.header_of(aside.beginning())
-            keys = new.get(pairing.identity(header).digest)
+            keys = new.get(pairing.header_digest(header))
             if keys:
                 found[message.key] = keys.pop(0)
         return found
