@@ -19,7 +19,7 @@ from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.mbox import MboxStore
 from mswatch.mailsync.stores.mh import MhStore
 from mswatch.names import NameForm
-from tests.mailsync.worlds import FORM, World, body
+from tests.mailsync.worlds import FORM, World, body, name_of
 from tests.servers.waiting import wait_until
 
 MH_FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
@@ -195,9 +195,9 @@ def with_flags(message: mailbox_module.mboxMessage, flags: str) -> mailbox_modul
 
 
 def found(box: mailbox_module.Mailbox[AnyMessage], name: str) -> tuple[str, AnyMessage]:
-    """Return the message with this subject, and its key."""
+    """Return the message of this name, and its key."""
     for key, message in box.items():
-        if message["Subject"] == name:
+        if name_of(message.as_bytes()) == name:
             return key, message
     raise FileNotFoundError(name)
 

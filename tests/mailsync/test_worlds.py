@@ -154,6 +154,24 @@ WORLDS: dict[str, tuple[str, Options]] = {
         """,
         Options(near_trash="Trash", far_trash="Trash"),
     ),
+    "one header, two messages, new on both sides": (
+        """
+        a      x   -   -   -> x
+        b~a    -   S   -   -> S
+        c      x   x   x   -> x
+        d~c    -   x   -   -> x
+        """,
+        Options(),
+    ),
+    "deleted here, another one of the same header came elsewhere": (
+        """
+        one/a      -   x   x   -> -
+        two/b~a    x   -   -   -> x
+        one/c      x   -   x   -> -
+        one/d~c    -   S   -   -> S
+        """,
+        Options(),
+    ),
     "everything at once": (
         """
         a    x   -   -   -> x

@@ -9,7 +9,7 @@ and what both sides shall hold at the end:
     d      S  x  x  -> S x      both sides at the end, where they are to differ
 
 ``-`` is absence, ``x`` presence without flags, letters are flags as in Maildir names (``w``: the keyword
-"work").  ``b=a``: the message b has the bytes of a.
+"work").  ``b=a``: the message b has the bytes of a.  ``b~a``: it has the header of a, and a body of its own.
 """
 
 from __future__ import annotations
@@ -85,9 +85,10 @@ def parse(world: str) -> list[Line]:
         name, near, far, base = now.split()
         ends = [_letters(word) for word in after.split()]
         mailbox, _, name = name.rpartition("/")
-        name, _, same = name.partition("=")
+        bytes_of = name.partition("=")[2] or name
         flags = (_letters(near), _letters(far), _letters(base))
-        lines.append(Line(name, mailbox or "INBOX", same or name, *flags, (ends[0], ends[-1])))
+        file_name = name.partition("=")[0].replace("~", "-")
+        lines.append(Line(file_name, mailbox or "INBOX", bytes_of, *flags, (ends[0], ends[-1])))
     return lines
 
 
@@ -96,9 +97,18 @@ def _letters(word: str) -> str | None:
 
 
 def body(name: str, size: int = 0) -> bytes:
-    """Return the message of this name."""
-    head = f"From: {name}@example.org\nSubject: {name}\nMessage-ID: <{name}@example.org>\n\n"
-    return head.encode() + f"Body of {name}.\n".encode() * (1 + size // 15)
+    """Return the message of this name; of ``b~a`` with the header of a."""
+    own, _, header = name.partition("~")
+    header = header or own
+    head = f"From: {header}@example.org\nSubject: {header}\nMessage-ID: <{header}@example.org>\n\n"
+    return head.encode() + f"Body of {own}.\n".encode() * (1 + size // 15)
+
+
+def name_of(data: bytes) -> str:
+    """Return the name of a message."""
+    header = data.partition(b"Subject: ")[2].partition(b"\n")[0].decode().strip()
+    own = data.partition(b"\nBody of ")[2].partition(b".")[0].decode() or header
+    return own if own == header else f"{own}~{header}"
 
 
 Contents = dict[str, Counter[tuple[str, str]]]  # by mailbox: messages (name, flags), and how often
@@ -164,10 +174,9 @@ class World:
 
     def find(self, side: Side, mailbox: str, name: str) -> Path:
         """Return the file of the message with this content."""
-        wanted = f"Subject: {name}\n".encode()
         for part in ("cur", "new"):
             for path in sorted((self.path(side) / mailbox / part).iterdir()):
-                if wanted in path.read_bytes():
+                if name_of(path.read_bytes()) == name:
                     return path
         raise FileNotFoundError(f"{name} in {mailbox} of {side}")
 
@@ -190,7 +199,7 @@ class World:
             mailbox = store.open_mailbox(name)
             scan = mailbox.scan(None)
             found[name] = Counter(
-                (_subject(b"".join(each.chunks)), letters(scan.present[each.key] or frozenset()))
+                (name_of(b"".join(each.chunks)), letters(scan.present[each.key] or frozenset()))
                 for each in mailbox.read(list(scan.present))
                 if isinstance(each, Message)
             )
@@ -310,10 +319,6 @@ def letters(flags: Flags) -> str:
 def on_disk(flags: str) -> str:
     """Return letters as they are in a file name."""
     return "".join(sorted(flags.replace("w", "a")))
-
-
-def _subject(data: bytes) -> str:
-    return data.partition(b"Subject: ")[2].partition(b"\n")[0].decode()
 
 
 _CALLS = (
