@@ -1,10 +1,11 @@
 """Reading what has to be compared: which new messages are one, and which pairs are what they seem.
 
 What is not certain is not acted on.  Certain is what was read: both messages of a pair have the same bytes,
-or we made one from the other.  Reading costs a transfer where a store is remote, so at a meeting more than
-BUDGET bytes are not read there: candidates that are alone with their header, and have the same size, are then
-taken for one, and remembered as not compared.  Nothing is removed, moved or marked as deleted for the sake of
-such a pair before its bytes were compared; what then turns out to be two messages is carried as two.
+or we made one from the other.  Reading costs a transfer where a store is remote, so a run reads no more than
+``Options.compare_limit`` bytes there: candidates that are alone with their header, and have the same size,
+are then taken for one, and remembered as not compared.  Nothing is removed, moved or marked as deleted for
+the sake of such a pair before its bytes were compared; what then turns out to be two messages is carried as
+two.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from mswatch.mailsync.stores.contract import Content, Key, Mailbox, NotRead
 
 T = TypeVar("T")
 
-BUDGET = 64 << 20  # bytes that a run transfers only to compare them, before it goes by sizes
 PORTION = (
     1000  # messages of a side that are compared together: bounds memory, and what a crash has to do again
 )
@@ -32,7 +32,7 @@ PORTION = (
 class Budget:
     """How many bytes a run may still transfer to compare them."""
 
-    left: int = BUDGET
+    left: int
 
     def take(self, size: int) -> bool:
         """Take so many bytes, if they are left."""

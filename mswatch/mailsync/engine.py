@@ -38,6 +38,7 @@ from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, se
 from mswatch.mailsync.stores.contract import Expected, Key, MailboxError, NotEmptyError, Seen, Store
 from mswatch.mailsync.work import Context, Work
 
+COMPARED_AT_ONCE = 4096  # known pairs in one run
 Listing = dict[Side, dict[str, Seen]]
 
 
@@ -92,7 +93,8 @@ class Engine:
         self._outcome = Outcome()
         self._arrivals = Arrivals(self._boxes, state, lambda error, names: self._failed(error, *names))
         self._context = Context(
-            self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash, Budget()
+            *(self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash),
+            Budget(options.compare_limit),
         )
         self._told: dict[Side, uses.Told] = {}
         self._trashes: dict[Side, str] = {}  # those that were found by their use
@@ -284,7 +286,24 @@ class Engine:
         done += self._looked_at_and_brought_over(fresh)
         self._arrivals.deliver()
         self._remove(done)
+        self._compare_known(known)
         self._remember()
+
+    def _compare_known(self, works: Sequence[Work]) -> None:
+        """Read what nobody has seen of known pairs, some in each run, where that needs no transfer.
+
+        These are pairs from a state without digests, and those that met by header and size.  What turns out
+        to be two messages is carried as two.
+        """
+        local = [side for side in SIDES if not self._stores[side].is_remote]
+        if not self._state.is_compared(local):
+            torn: set[str] = set()
+            for work in works:
+                if self._outcome.compared < COMPARED_AT_ONCE and all(work.there.values()):
+                    self._guarded(work, partial(work.compare_known, local, torn))
+            self._boxes.close()
+            if torn:
+                self._sync_again(torn)
 
     def _expect(self, works: Sequence[Work], what: Callable[[Work, Side], Iterable[Expected]]) -> None:
         """Tell the stores what the next step is going to ask of these mailboxes."""
@@ -511,7 +530,7 @@ class Engine:
             self._state.drop_mailbox(work.row)
 
     def _sync_again(self, names: Collection[str]) -> None:
-        """Bring over what was moved to the trash just now."""
+        """Bring over what is in these mailboxes since just now."""
         known, fresh = self._works(self._listing(names), {name for name in names if self._wants(name)})
         done = self._looked_at_and_brought_over(known + fresh)
         self._arrivals.deliver()

@@ -28,6 +28,7 @@ class Options:
         skip_uses: Nor are those that either store says are for one of these.
         dedupe: Of messages in a mailbox that are equal byte for byte, one stays.
         leaving: What becomes of mailboxes without messages.
+        compare_limit: Bytes that a run transfers only to compare messages; then it goes by sizes.
     """
 
     rules: Rules = ANYTHING_GOES
@@ -43,6 +44,7 @@ class Options:
     skip_uses: frozenset[str] = frozenset()
     dedupe: bool = False
     leaving: Leaving = "follow"
+    compare_limit: int = 64 << 20
 
     def trash(self, side: Side) -> str:
         """Return the name of a side's trash."""
@@ -109,9 +111,11 @@ class Outcome:
         problems: Single messages that could not be carried.
         refused: Deletions that were not believed.
         notes: What a person should know although nothing is wrong.
+        compared: Known pairs of which bytes were read that nobody had seen.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    compared: int = 0

@@ -22,13 +22,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mswatch.errors import MswatchError, TemporaryError
-from mswatch.mailsync.decide import Side
+from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
 from mswatch.mailsync.known import KnownMessages, portions
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
@@ -54,6 +54,7 @@ CREATE TABLE message (
 );
 CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
+CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
 """
 
@@ -70,6 +71,7 @@ _FROM_2 = """
 ALTER TABLE mailbox ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE message ADD COLUMN content BLOB;
 ALTER TABLE message ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 """
 
 # What ``Compared.seen`` is made of: whose bytes were seen to be those of the digest, and that one message was
@@ -379,6 +381,24 @@ class State:
                 found[number] = Compared(content, seen)
         return found
 
+    def is_compared(self, sides: Collection[Side] = SIDES) -> bool:
+        """Tell whether somebody has seen the bytes that all pairs have on these sides."""
+        query = f"SELECT 1 FROM message WHERE {_not_seen(sides)} LIMIT 1"  # noqa: S608
+        return self._database.execute(query).fetchone() is None
+
+    def not_compared(
+        self, mailbox: MailboxRow, sides: Collection[Side], *, after: int, most: int
+    ) -> Iterator[tuple[int, Key, Key, Compared]]:
+        """Give number, keys and what is known of pairs whose bytes nobody has seen on one of these sides."""
+        query = (
+            f"SELECT id, near, far, content, compared FROM message WHERE {_not_seen(sides)} AND mailbox = ?"  # noqa: S608
+            " AND id > ? AND near IS NOT NULL AND far IS NOT NULL ORDER BY id LIMIT ?"
+        )
+        for number, near, far, content, seen in self._database.execute(
+            query, (mailbox.id, after, most)
+        ).fetchall():
+            yield number, near, far, Compared(content, seen)
+
     def note_compared(self, rows: Mapping[int, Compared]) -> None:
         """Remember what was found out about the bytes of messages."""
         self._database.executemany(
@@ -453,6 +473,12 @@ class State:
     def drop_intentions(self, mailbox: MailboxRow, side: Side) -> None:
         """Forget what was intended for a side of a mailbox: it is done, or found out."""
         self._database.execute("DELETE FROM intention WHERE mailbox = ? AND side = ?", (mailbox.id, side))
+
+
+def _not_seen(sides: Collection[Side]) -> str:
+    """Return the condition that bytes were not seen on one of these sides; an index finds these rows."""
+    seen = [str(each) for each in (0, NEAR, FAR) if any(not each & seen_on(side) for side in sides)]
+    return f"compared < 3 AND compared IN ({', '.join(seen)})"
 
 
 def _is_nonsense(error: Exception) -> bool:

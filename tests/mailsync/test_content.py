@@ -10,9 +10,9 @@ from mswatch.mailsync.content import Digesting, content_digest
 from mswatch.mailsync.stores.mbox_format import META
 
 PLAIN = b"From: a@x\nSubject: one\n\none\n\ntwo\n"
-text = st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b"\n\n", b"Status: R\n", b": "]), max_size=12).map(
-    b"".join
-)
+text = st.lists(
+    st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b"\n\n", b"Status: R\n", b": "]), max_size=12
+).map(b"".join)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_stores_do_makes_no_difference(same: bytes) -> None:
     ],
 )
 def test_any_other_byte_does(other: bytes) -> None:
-    """In the body and in the header, a field that an mbox owns in the body too, and a CR that ends no line."""
+    """In the body and in the header; a field that an mbox owns in the body, a CR that ends no line."""
     assert content_digest([other]) != content_digest([PLAIN])
 
 
@@ -79,7 +79,15 @@ def test_long_headers_and_many_empty_lines() -> None:
 
 def test_fields_of_an_mbox_are_known() -> None:
     """Whatever an mbox takes out of a message makes no difference."""
-    for name in (b"Status", b"X-Status", b"X-Keywords", b"X-UID", b"X-IMAP", b"X-IMAPbase", b"Content-Length"):
+    for name in (
+        b"Status",
+        b"X-Status",
+        b"X-Keywords",
+        b"X-UID",
+        b"X-IMAP",
+        b"X-IMAPbase",
+        b"Content-Length",
+    ):
         field = name + b": 1\n"
         assert META.match(field)
         assert content_digest([field + PLAIN]) == content_digest([PLAIN])

@@ -14,7 +14,9 @@ def test_header_is_read_whatever_its_form() -> None:
     """Folding, the case of names, line ends and other fields make no difference; another subject does."""
     plain = header_digest(HEADER)
     assert header_digest(HEADER.replace(b"\n", b"\r\n")) == plain
-    assert header_digest(b"Received: x\n" + HEADER.replace(b"Subject", b"SUBJECT") + b"X-Status: R\n") == plain
+    assert (
+        header_digest(b"Received: x\n" + HEADER.replace(b"Subject", b"SUBJECT") + b"X-Status: R\n") == plain
+    )
     assert header_digest(HEADER.replace(b"ID: <", b"ID:\n <")) == plain
     assert header_digest(HEADER.replace(b"one", b"two")) != plain
 

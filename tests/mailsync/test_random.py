@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.options import Options
 from tests.mailsync.test_worlds import in_child, run_until
-from tests.mailsync.worlds import World, acts
+from tests.mailsync.worlds import World, acts, name_of
 
 MAILBOXES = ("INBOX", "one", "one/two")
 sides = st.sampled_from(SIDES)
@@ -49,11 +49,13 @@ class Edits(RuleBasedStateMachine):
         found = [path for part in ("cur", "new") for path in self.world.path(side).rglob(f"{part}/*")]
         return sorted(path for path in found if path.is_file())
 
-    @rule(side=sides, mailbox=st.sampled_from(MAILBOXES), flags=flag_sets)
-    def deliver(self, side: Side, mailbox: str, flags: str) -> None:
-        """A new message arrives."""
+    @rule(side=sides, mailbox=st.sampled_from(MAILBOXES), flags=flag_sets, alike=st.integers(0, 9))
+    def deliver(self, side: Side, mailbox: str, flags: str, alike: int) -> None:
+        """A new message arrives; a tenth of them have the header of another one."""
         self.count += 1
         name = f"m{self.count}"
+        if not alike and self.delivered:
+            name += "~" + min(self.delivered).rpartition("~")[2]
         self.delivered.add(name)
         self.world.put(side, mailbox, name, flags)
 
@@ -71,7 +73,7 @@ class Edits(RuleBasedStateMachine):
         """Somebody deletes a message."""
         if files := self.messages(side):
             path = files[pick % len(files)]
-            self.deleted.add(name_of(path))
+            self.deleted.add(name_of(path.read_bytes()))
             path.unlink()
 
     @rule(side=sides, pick=picks, mailbox=st.sampled_from(MAILBOXES))
@@ -121,7 +123,7 @@ class Edits(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         """A message that nobody deleted is somewhere."""
-        there = {name_of(path) for side in SIDES for path in self.messages(side)}
+        there = {name_of(path.read_bytes()) for side in SIDES for path in self.messages(side)}
         assert self.delivered - self.deleted <= there
 
     def rest(self) -> object:
@@ -140,11 +142,6 @@ class Edits(RuleBasedStateMachine):
             assert self.rest() == before
         finally:
             shutil.rmtree(self.directory)
-
-
-def name_of(path: Path) -> str:
-    """Return what a message is called in its subject."""
-    return os.fsdecode(path.read_bytes().partition(b"Subject: ")[2].partition(b"\n")[0])
 
 
 TestEdits = Edits.TestCase

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from mswatch.mailsync.flags import ANSWERED, FLAGGED, NONE, SEEN, Flags
-from mswatch.mailsync.state import State
+from mswatch.mailsync.state import NewRow, State
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -76,7 +76,7 @@ def remembered(stamps: Mapping[Key, Stamp | None]) -> Iterator[Known]:
     """Give what a state says of messages with these stamps."""
     with TemporaryDirectory() as directory, State.opened(Path(directory) / "state.sqlite") as (state, _):
         row = state.add_mailbox("box")
-        state.add_rows(row, [(key, None, NONE, None, b"", stamp, None) for key, stamp in stamps.items()])
+        state.add_rows(row, [NewRow(key, key, NONE, NONE, b"", stamp) for key, stamp in stamps.items()])
         yield state.known(row, "near")
 
 
