@@ -24,10 +24,13 @@ d=b  -   x   -   -> -
 """
 
 
-@pytest.fixture(params=["far", "near", "both"])
+SERVERS: dict[str, tuple[Side, ...]] = {"far": ("far",), "near": ("near",), "both": SIDES}
+
+
+@pytest.fixture(params=SERVERS)
 def sides(request: pytest.FixtureRequest) -> tuple[Side, ...]:
     """Which stores are servers."""
-    return {"far": ("far",), "near": ("near",), "both": SIDES}[request.param]
+    return SERVERS[request.param]
 
 
 @pytest.fixture

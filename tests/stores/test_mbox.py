@@ -326,7 +326,7 @@ while time.monotonic() < end:
         fcntl.lockf(file, fcntl.LOCK_EX)
         number += 1
         subject = f"Subject: {sys.argv[3]}{number}"
-        file.write(f"From a Mon Nov  2 10:00:00 2026\\n{subject}\\n\\nBody of d{number}.\\n\\n")
+        file.write(f"From a Mon Nov  2 10:00:00 2026\\n{subject}\\n\\nDelivered as {number}.\\n\\n")
     os.unlink(path + ".lock")
     time.sleep(0.002)
 print(number)
