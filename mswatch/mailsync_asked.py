@@ -25,6 +25,7 @@ class Asked:
     accept_deletions: bool = False
     undo_deletions: bool = False
     dedupe: bool = False
+    verify: bool = False
 
 
 def simply_asked(words: Sequence[str]) -> Asked | None:

@@ -39,6 +39,8 @@ from mswatch.mailsync_state import remembering, state_file
 from mswatch.showing import show
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from mswatch.imap_session.glance import Glimpse, Look
 
 
@@ -100,15 +102,14 @@ def _run(options: Asked, glimpses: Mapping[str, Glimpse]) -> int:
     if options.dedupe and options.undo_deletions:
         raise UsageError("--dedupe and --undo-deletions exclude each other", "first the one, then the other")
     account, mailboxes = _account(options)
+    if options.verify:
+        return _verify(options, account, mailboxes)
     if options.list is not None or options.diff is not None:
         return _look(options, account, mailboxes)
     near, far = (
         _store(account, store, glimpses.get(store.name), dry=options.dry_run) for store in account.stores
     )
-    bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
-    stores = account.stores
-    each = sys.stdout if options.verbose and not options.json else None
-    teller = Teller({"near": stores[0].name, "far": stores[1].name}, bar, each)
+    teller = _teller(options, account, sys.stdout if options.verbose and not options.json else None)
     stamps = None if options.dry_run or mailboxes else _stamps(account, near, far)
     tell = None if options.quiet else _warn
     with remembering(account.name, _pair(account), os.environ, dry=options.dry_run, tell=tell) as (
@@ -129,10 +130,58 @@ def _run(options: Asked, glimpses: Mapping[str, Glimpse]) -> int:
         finally:
             teller.clear()
         outcome.notes += [note] if note else []
+        share = state.compared_share() if options.json else (0, 0)
     if stamps and not teller.counts and outcome == Outcome():
         _settle(account, stamps, (near, far))
-    _tell(options, account, teller, outcome)
+    _tell(options, account, teller, outcome, share)
     return _status(outcome)
+
+
+def _verify(options: Asked, account: Account, only: Sequence[str]) -> int:
+    """Compare both stores by content, and say what differs."""
+    if options.dry_run or options.dedupe or options.accept_deletions or options.undo_deletions:
+        raise UsageError("--verify changes nothing in either store, and goes with no option that would")
+    from mswatch.mailsync import telling
+    from mswatch.mailsync.verifying import Verification
+
+    near, far = (_store(account, store, None, dry=True) for store in account.stores)
+    teller = _teller(options, account)
+    tell = None if options.quiet else _warn
+    report: dict[str, dict[str, object]] = {}
+    failed: dict[str, str] = {}
+    is_equal = True
+    with remembering(account.name, _pair(account), os.environ, dry=False, tell=tell) as (state, note):
+        if note:
+            _warn(note)
+        verification = Verification(near, far, state, engine_options(account, options), teller)
+        try:
+            for name, found in verification.run(only):
+                teller.clear()
+                if isinstance(found, Exception):
+                    failed[name] = str(found)
+                    _warn(f"{show(name)}: {found}")
+                    continue
+                is_equal = is_equal and found.is_equal
+                report[name] = telling.verified_as_json(found, teller.stores)
+                for line in telling.verified(name, found, teller.stores) if not options.json else ():
+                    if not options.quiet or not found.is_equal:
+                        _say(line)
+        finally:
+            teller.clear()
+        compared, pairs = state.compared_share()
+    if options.json:
+        import json
+
+        totals = {"compared": compared, "pairs": pairs}
+        _say(json.dumps({"account": account.name, "verified": report, "failed": failed, **totals}, indent=1))
+    elif not options.quiet:
+        _say(f"{compared} of {pairs} pairs of messages are known to be equal")
+    return 0 if is_equal and not failed else EXIT_PARTIAL
+
+
+def _teller(options: Asked, account: Account, each: TextIO | None = None) -> Teller:
+    bar = sys.stderr if sys.stderr.isatty() and not (options.quiet or options.json) else None
+    return Teller({"near": account.stores[0].name, "far": account.stores[1].name}, bar, each)
 
 
 def _look(options: Asked, account: Account, only: Sequence[str]) -> int:
@@ -327,11 +376,12 @@ def _permissions(store: accounts.Store) -> Permissions:
     return Permissions(create=store.create, delete=store.delete, expunge=store.expunge)
 
 
-def _tell(options: Asked, account: Account, teller: Teller, outcome: Outcome) -> None:
+def _tell(options: Asked, account: Account, teller: Teller, outcome: Outcome, share: tuple[int, int]) -> None:
     if options.json:
         import json
 
         report = {"account": account.name, "dry_run": options.dry_run, **teller.as_json(outcome)}
+        report |= {"compared": share[0], "pairs": share[1]}
         _say(json.dumps(report, indent=1))
     else:
         _tell_done(options, teller)

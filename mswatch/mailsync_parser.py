@@ -62,6 +62,11 @@ def _parser() -> _Parser:
     looking.add_argument(
         "--diff", metavar="STORE", help="say how a store differs from what both sides last had, and end"
     )
+    looking.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare all messages of both stores by their content, and end (again: go on from there)",
+    )
     deletions = parser.add_mutually_exclusive_group()
     deletions.add_argument(
         "--accept-deletions", action="store_true", help="what is missing was deleted, however much it is"

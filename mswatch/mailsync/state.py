@@ -399,6 +399,32 @@ class State:
         ).fetchall():
             yield number, near, far, Compared(content, seen)
 
+    def pairs(self, mailbox: MailboxRow, *, after: int, most: int) -> list[tuple[int, Key, Key, Compared]]:
+        """Return number, keys and what is known of the pairs behind a number, in the order of numbers."""
+        query = (
+            "SELECT id, near, far, content, compared FROM message WHERE mailbox = ? AND id > ?"
+            " AND near IS NOT NULL AND far IS NOT NULL ORDER BY id LIMIT ?"
+        )
+        rows = self._database.execute(query, (mailbox.id, after, most)).fetchall()
+        return [(number, near, far, Compared(*compared)) for number, near, far, *compared in rows]
+
+    def verified_to(self, mailbox: MailboxRow) -> int | None:
+        """Return up to which number a verification under way has come; None if it is through."""
+        query = "SELECT verified FROM mailbox WHERE id = ?"
+        number = int(self._database.execute(query, (mailbox.id,)).fetchone()[0])
+        return None if number < 0 else number
+
+    def note_verified(self, mailbox: MailboxRow, number: int | None) -> None:
+        """Remember up to which number a verification has come; None: it is through."""
+        query = "UPDATE mailbox SET verified = ? WHERE id = ?"
+        self._database.execute(query, (-1 if number is None else number, mailbox.id))
+
+    def compared_share(self) -> tuple[int, int]:
+        """Return how many pairs are one message for certain, and how many there are."""
+        query = "SELECT count(*) FROM message WHERE compared < 3 AND near IS NOT NULL AND far IS NOT NULL"
+        total = self.count()
+        return total - int(self._database.execute(query).fetchone()[0]), total
+
     def note_compared(self, rows: Mapping[int, Compared]) -> None:
         """Remember what was found out about the bytes of messages."""
         self._database.executemany(

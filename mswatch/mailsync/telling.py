@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mswatch.mailsync import pulse
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.options import Done, Outcome
 from mswatch.showing import show
+
+if TYPE_CHECKING:
+    from mswatch.mailsync.looking import Difference
+    from mswatch.mailsync.verifying import Differing, Verified
 
 BAR_AFTER_S = 1.0
 BAR_EVERY_S = 0.1
@@ -21,7 +25,7 @@ class Teller:
     """Counts what is done, and shows a bar on a terminal."""
 
     def __init__(self, stores: dict[Side, str], bar: TextIO | None, each: TextIO | None = None) -> None:
-        self._stores = stores
+        self.stores = stores
         self._each = each
         self._bar = bar
         self._began = self._shown = time.monotonic()
@@ -42,7 +46,7 @@ class Teller:
 
     def done(self, done: Done) -> None:
         """Count what was done."""
-        store = self._stores[done.side]
+        store = self.stores[done.side]
         detail = done.detail if not done.key else ""
         self.counts[done.mailbox, done.what, store, detail] += bool(done.key)
         if self._each is not None:
@@ -92,8 +96,67 @@ class Teller:
             "failed": outcome.failed,
             "problems": outcome.problems,
             "refused": [
-                {"store": self._stores[each.side], "mailbox": each.mailbox, "seen": each.seen}
+                {"store": self.stores[each.side], "mailbox": each.mailbox, "seen": each.seen}
                 for each in outcome.refused
             ],
             "notes": outcome.notes,
         }
+
+
+def verified(name: str, found: Verified, stores: dict[Side, str]) -> Iterator[str]:
+    """Say what a verification found out about a mailbox, a line for each message that differs."""
+    count = len(found.differing) + found.more_differing
+    words = [f"{found.pairs} pairs compared", f"{count} differ" if count else "all equal"]
+    for side, other in found.sides.items():
+        words += [f"{text} {stores[side]}" for text in _counts(other)]
+    yield f"{show(name)}: {', '.join(words)}"
+    for each in found.differing:
+        yield f"{show(name)}: {_differing(each, stores)}"
+    if found.more_differing:
+        yield f"{show(name)}: and {found.more_differing} more"
+    for reason in found.not_read:
+        yield f"{show(name)}: not compared: {reason}"
+
+
+def _counts(difference: Difference) -> Iterator[str]:
+    for count, word in (
+        (difference.new, "only in"),
+        (difference.deleted, "gone from"),
+        (difference.flags, "with other flags in"),
+    ):
+        if count:
+            yield f"{count} {word}"
+
+
+def _keys(each: Differing) -> dict[Side, bytes]:
+    return {"near": each.near, "far": each.far}
+
+
+def _differing(each: Differing, stores: dict[Side, str]) -> str:
+    where = " and ".join(
+        f"{stores[side]} {show(key.decode('utf-8', 'replace'))}" for side, key in _keys(each).items()
+    )
+    if each.changed:
+        changed = " and ".join(stores[side] for side in each.changed)
+        what = f"changed in {changed} since both were the same"
+    else:
+        what = "two messages; the next sync carries both"
+    return f'{what}: {where} ("{show(each.subject)}")'
+
+
+def verified_as_json(found: Verified, stores: dict[Side, str]) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "pairs": found.pairs,
+        "differing": [
+            {
+                "keys": {stores[side]: key.decode("utf-8", "replace") for side, key in _keys(each).items()},
+                "changed_in": [stores[side] for side in each.changed],
+                "subject": each.subject,
+            }
+            for each in found.differing
+        ],
+        "more_differing": found.more_differing,
+        "not_read": found.not_read,
+        "stores": {stores[side]: vars(difference) for side, difference in found.sides.items()},
+    }

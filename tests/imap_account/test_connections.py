@@ -249,7 +249,7 @@ def test_what_comes_beside_is_taken_in() -> None:
     slow.close()
 
 
-@pytest.mark.parametrize("step", [8, 20, 35])
+@pytest.mark.parametrize("step", [8, 16, 24])
 def test_killed_while_it_reads_over_several(tmp_path: Path, dovecot: Dovecot, step: int) -> None:
     """What was under way on all of them is gone with the run; the next one goes on, nothing is doubled."""
     world = filled(Wide, tmp_path, dovecot)
