@@ -20,7 +20,7 @@ from mswatch.mailsync.content import Digesting
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.flags import Flags
 from mswatch.mailsync.options import Listener
-from mswatch.mailsync.state import CARRIED, Compared, MailboxRow, NewRow, State, seen_on
+from mswatch.mailsync.state import CARRIED, MailboxRow, NewRow, State, seen_on
 from mswatch.mailsync.stores.contract import Added, Key, Message, NotAdded, NotRead, Prepared, Stamp
 
 BATCH = 4096  # messages that are under way at once: bounds memory, and what a crash has to do again
@@ -69,15 +69,11 @@ class Batch:
         self.listener.advance(0)
         if isinstance(answer, Added):
             flags, digest, stamp, passed = self.on_the_way.pop(answer.source)
-            compared = Compared(passed.digest(), CARRIED | seen_on(other(self.to)))
-            if self.to == "far":
-                row = NewRow(
-                    *(answer.source, answer.key, flags, answer.flags, digest, stamp, answer.stamp), compared
-                )
-            else:
-                row = NewRow(
-                    *(answer.key, answer.source, answer.flags, flags, digest, answer.stamp, stamp), compared
-                )
+            keys, held, stamps = (answer.source, answer.key), (flags, answer.flags), (stamp, answer.stamp)
+            if self.to == "near":
+                keys, held, stamps = keys[::-1], held[::-1], stamps[::-1]
+            seen = CARRIED | seen_on(other(self.to))
+            row = NewRow(*keys, *held, digest, *stamps, passed.digest, seen)
             self.rows.append(row)
         self.answered(self.to, answer)
 

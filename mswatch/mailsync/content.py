@@ -19,6 +19,7 @@ from hashlib import sha256
 DIGEST_BYTES = 16
 HEADER_LIMIT = 1 << 18  # bytes without an empty line that are no header any more
 _BLOCK = b"\n" * 4096
+_NO_MORE: Iterator[bytes] = iter(())  # of these objects there may be thousands: what came is let go of
 
 OWNED = re.compile(
     rb"\n(?:x-(?:status|keywords|uid|imap(?:base)?|tuid|offlineimap)|status|content-length|lines)[ \t]*:"
@@ -29,54 +30,78 @@ _LINE_END = re.compile(rb"\r+\n")
 
 
 class Digesting:
-    """The chunks of a message, passed on as they are, and the digest of those that have passed.
+    """The chunks of a message, passed on as they are, and the digest of them when all have passed.
 
-    ``size`` is how many bytes they have with CRLF at the end of each line.
+    ``size`` is how many bytes they have with CRLF at the end of each line, if they are counted.
     """
 
-    __slots__ = ("_begin", "_chunks", "_counts", "_digest", "_hash", "_newlines", "_returns", "size")
+    __slots__ = ("_chunks", "_counts", "digest", "size")
 
     def __init__(self, chunks: Iterable[bytes], *, counts: bool = False) -> None:
         self.size = 0
-        self._chunks = chunks
+        self.digest: bytes | None = None
+        self._chunks = iter(chunks)
         self._counts = counts
-        self._hash = sha256()
-        self._digest = b""  # when all of them have passed
-        self._begin: bytes | None = b"\n"  # the header, with a line end before it, while it is incomplete
-        self._newlines = self._returns = 0  # line ends, and CRs behind them, that nothing followed yet
 
     def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._take(chunk)
-            yield chunk
-        self._end()
+        first = next(self._chunks, b"")
+        if first:
+            yield first
+        self._count(first)
+        second = next(self._chunks, None)
+        if second is None:  # as most messages are
+            self.digest = _digest_of_one(first)
+            self._chunks = _NO_MORE
+            return
+        whole = _Whole()
+        whole.take(first)
+        while second is not None:
+            yield second
+            self._count(second)
+            whole.take(second)
+            second = next(self._chunks, None)
+        self.digest = whole.digest()
+        self._chunks = _NO_MORE
 
     def exhaust(self) -> Digesting:
         """Have all chunks pass."""
-        for chunk in self._chunks:
-            self._take(chunk)
-        self._end()
+        for _ in self:
+            pass
         return self
 
-    def digest(self) -> bytes:
-        """Return the digest of what has passed: of the whole message, if all of it has."""
-        return self._digest or self._of_what_passed()
-
-    def _end(self) -> None:
-        self._digest = self._of_what_passed()
-        del self._hash, self._begin, self._chunks  # there may be thousands of these
-
-    def _of_what_passed(self) -> bytes:
-        whole = self._hash
-        if self._begin is not None:
-            whole = whole.copy()
-            whole.update(OWNED.sub(b"", self._begin))
-        return whole.digest()[:DIGEST_BYTES]
-
-    def _take(self, chunk: bytes) -> None:
+    def _count(self, chunk: bytes) -> None:
         if self._counts:
             self.size += len(chunk) + chunk.count(b"\n")
             self.size -= chunk.count(b"\r\n") if b"\r" in chunk else 0
+
+
+def _digest_of_one(message: bytes) -> bytes:
+    """Return the digest of a message in one piece, quickly where nothing in it has to be left out."""
+    text = message.rstrip(b"\r\n")
+    if text and b"\r" not in text:
+        text = b"\n" + text
+        end = text.find(b"\n\n", 0, HEADER_LIMIT)
+        if end >= 0 and OWNED.search(text, 0, end) is None:
+            return sha256(text).digest()[:DIGEST_BYTES]
+    whole = _Whole()
+    whole.take(message)
+    return whole.digest()
+
+
+class _Whole:
+    """The digest of a message that comes in chunks."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+        self._begin: bytes | None = b"\n"  # the header, with a line end before it, while it is incomplete
+        self._newlines = self._returns = 0  # line ends, and CRs behind them, that nothing followed yet
+
+    def digest(self) -> bytes:
+        if self._begin is not None:
+            self._hash.update(OWNED.sub(b"", self._begin))
+        return self._hash.digest()[:DIGEST_BYTES]
+
+    def take(self, chunk: bytes) -> None:
         text = chunk.lstrip(b"\r\n")
         self._wait(chunk[: len(chunk) - len(text)])
         if not text:
@@ -121,4 +146,6 @@ class Digesting:
 
 def content_digest(chunks: Iterable[bytes]) -> bytes:
     """Return the digest of a message."""
-    return Digesting(chunks).exhaust().digest()
+    passed = Digesting(chunks).exhaust()
+    assert passed.digest is not None  # all of it has passed
+    return passed.digest

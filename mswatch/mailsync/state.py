@@ -189,7 +189,8 @@ class NewRow:
     digest: bytes  # of the header's fields; empty: not known
     near_stamp: Stamp | None = None
     far_stamp: Stamp | None = None
-    compared: Compared = NOT_COMPARED
+    content: bytes | None = None  # as in ``Compared``
+    seen: int = 0
 
 
 class State:
@@ -449,7 +450,7 @@ class State:
             (
                 (
                     *(mailbox.id, row.near, row.far, to_text(row.near_flags), to_text(row.far_flags)),
-                    *(row.digest, row.near_stamp, row.far_stamp, row.compared.content, row.compared.seen),
+                    *(row.digest, row.near_stamp, row.far_stamp, row.content, row.seen),
                 )
                 for row in rows
             ),

@@ -492,7 +492,8 @@ class Work:
             rows = [
                 NewRow(
                     *(pair.near, pair.far, near[pair.near], far[pair.far], digests.get(pair.near, b"")),
-                    compared=pair.compared,
+                    content=pair.compared.content,
+                    seen=pair.compared.seen,
                 )
                 for pair in batch
                 if pair.near in near and pair.far in far

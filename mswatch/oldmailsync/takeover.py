@@ -118,7 +118,8 @@ def _rows(near: _Box, far: _Box, remembered: Sequence[str], absent: Iterator[int
         compared = NOT_COMPARED if here is not None and there is not None else ON_ITS_WORD
         gone = _Known(b"%d" % next(absent), known.flags, known.digest)
         here, there = here or gone, there or gone
-        yield NewRow(here.key, there.key, here.flags, there.flags, known.digest, compared=compared)
+        row = NewRow(here.key, there.key, here.flags, there.flags, known.digest)
+        yield replace(row, content=compared.content, seen=compared.seen)
 
 
 def _look(store: Store, name: str) -> _Box:

@@ -223,7 +223,7 @@ class Mailbox(ABC):
                 yield each
             else:
                 passed = Digesting(each.chunks, counts=True).exhaust()
-                yield Content(each.key, passed.digest(), passed.size)
+                yield Content(each.key, passed.digest or b"", passed.size)
 
     def sizes(self, keys: Sequence[Key]) -> Mapping[Key, int]:
         """Return how many bytes messages have, with CRLF line ends, without transferring any.
