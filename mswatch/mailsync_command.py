@@ -30,7 +30,7 @@ from mswatch.imap_session.settings import Server
 from mswatch.mailsync import settled
 from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
 from mswatch.mailsync.engine import Engine
-from mswatch.mailsync.options import Options, Outcome
+from mswatch.mailsync.options import Edited, Options, Outcome
 from mswatch.mailsync.safety import Refusal
 from mswatch.mailsync.stores.contract import UNSUBSCRIBED, Store
 from mswatch.mailsync.telling import Teller
@@ -121,9 +121,8 @@ def _run(options: Asked, glimpses: Mapping[str, Glimpse]) -> int:
 
             near, far = DryStore(near), DryStore(far)
         try:
-            outcome = Engine(near, far, state, engine_options(account, options), teller).run(
-                mailboxes or None
-            )
+            engine = Engine(near, far, state, engine_options(account, options), teller)
+            outcome = engine.run(mailboxes or None, _edited(options, account))
         except MswatchError:
             _tell_done(options, teller)  # until it broke off
             raise
@@ -177,6 +176,19 @@ def _verify(options: Asked, account: Account, only: Sequence[str]) -> int:
     elif not options.quiet:
         _say(f"{compared} of {pairs} pairs of messages are known to be equal")
     return 0 if is_equal and not failed else EXIT_PARTIAL
+
+
+def _edited(options: Asked, account: Account) -> Edited:
+    """Return what was written into, by side and mailbox."""
+    sides = {store.name: side for store, side in zip(account.stores, SIDES, strict=True)}
+    found: dict[Side, dict[str, list[str]]] = {side: {} for side in SIDES}
+    for store, mailbox, file in options.written:
+        if store not in sides:
+            raise UsageError(
+                f'account {account.name} has no store "{show(store)}"', f"it has {' and '.join(sides)}"
+            )
+        found[sides[store]].setdefault(mailbox, []).append(file)
+    return found
 
 
 def _teller(options: Asked, account: Account, each: TextIO | None = None) -> Teller:

@@ -22,6 +22,7 @@ def asked(words: Sequence[str]) -> Asked:
     """
     found = vars(_parser().parse_args(words))
     account, mailboxes = found.pop("account"), found.pop("mailboxes")
+    found["written"] = [tuple(words) for words in found["written"]]
     return Asked(names=[*([account] if account is not None else []), *mailboxes], **found)
 
 
@@ -61,6 +62,14 @@ def _parser() -> _Parser:
     looking.add_argument("--list", metavar="STORE", help="print the names of a store's mailboxes, and end")
     looking.add_argument(
         "--diff", metavar="STORE", help="say how a store differs from what both sides last had, and end"
+    )
+    parser.add_argument(
+        "--written",
+        action="append",
+        default=[],
+        nargs=3,
+        metavar=("STORE", "MAILBOX", "FILE"),
+        help="a program wrote into this file of a Maildir (empty: into any), so look into it",
     )
     looking.add_argument(
         "--verify",

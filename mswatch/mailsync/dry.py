@@ -104,6 +104,9 @@ class DryStore(Store):
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         return self._store.hidden(mailboxes) if self._there else {}
 
+    def key_of_file(self, file: str) -> Key | None:
+        return self._store.key_of_file(file)
+
     @property
     def renames_below(self) -> bool:  # type: ignore[override]
         """As the real store does."""

@@ -32,13 +32,14 @@ from mswatch.mailsync.compare import Seen as SeenMessage
 from mswatch.mailsync.comparing import Budget
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Unmake
-from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Listener, Options, Outcome
+from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Edited, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
 from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, seen_on
 from mswatch.mailsync.stores.contract import Expected, Key, MailboxError, NotEmptyError, Seen, Store
 from mswatch.mailsync.work import Context, Work
 
 COMPARED_AT_ONCE = 4096  # known pairs in one run
+NOTHING_EDITED: Edited = {}
 Listing = dict[Side, dict[str, Seen]]
 
 
@@ -97,16 +98,18 @@ class Engine:
             Budget(options.compare_limit),
         )
         self._told: dict[Side, uses.Told] = {}
+        self._edited = NOTHING_EDITED
         self._trashes: dict[Side, str] = {}  # those that were found by their use
 
-    def run(self, only: Collection[str] | None = None) -> Outcome:
-        """Sync these mailboxes, or all.
+    def run(self, only: Collection[str] | None = None, edited: Edited = NOTHING_EDITED) -> Outcome:
+        """Sync these mailboxes, or all; what is in ``edited`` may be other messages by now.
 
         Raises:
             UnavailableError: A store cannot be reached.
             TemporaryError: It cannot any more.
         """
         try:
+            self._edited = edited
             self._settle()
             for side in SIDES:
                 told = uses.from_bytes(self._state.about(f"{side}_uses"))
@@ -332,8 +335,14 @@ class Engine:
                     with self._state.transaction():
                         row = self._state.add_mailbox(item.name)
                 work = Work(self._context, row, {side: listing[side].get(item.name) for side in SIDES})
+                work.edited = {
+                    side: files for side in SIDES if (files := self._edited_files(side, item.name))
+                }
                 (known if row.near_epoch is not None and row.far_epoch is not None else fresh).append(work)
         return known, fresh
+
+    def _edited_files(self, side: Side, mailbox: str) -> Collection[str]:
+        return self._edited.get(side, {}).get(mailbox, ())
 
     def _believable_changes(self, side: Side, looked: Iterable[Work]) -> bool:
         gone = sum(len(work.difference.gone(side)) for work in looked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,6 +64,10 @@ class Options:
     def settled_by(self) -> bytes:
         """Return what marks depend on: by other rules, what was left alone has to be looked at again."""
         return repr((self.rules, self.size_limit)).encode()
+
+
+# What somebody wrote into: by side and mailbox the files, as a watcher names them; an empty name: any.
+Edited = Mapping[Side, Mapping[str, Collection[str]]]
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,9 @@ from mswatch.showing import show
 T = TypeVar("T")
 
 NOTHING = Scan(b"", None, True, {})
+EDITED = (
+    b"/edited"  # of the key of what a message was before somebody wrote into its file; no file is called so
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Work:
         self.there = there
         self.difference = Difference()
         self.unsettled = False  # something is left to do: look again next time
+        self.edited: Mapping[Side, Collection[str]] = {}  # files that somebody wrote into; "": any of them
         self._context = context
         self._state = context.state
         self._rules = context.options.rules
@@ -128,7 +132,7 @@ class Work:
 
     def unchanged(self) -> bool:
         """Tell whether both stores say by their marks that nothing is different."""
-        return all(
+        return not self.edited and all(
             seen is not None and seen.mark is not None and seen.mark == self.row.mark(side)
             for side, seen in self.there.items()
         )
@@ -162,7 +166,9 @@ class Work:
             if self._is_to_be_made(side):
                 self.ensure(side)
         intentions = self._state.intentions(self.row)
-        scans = {side: self._scan(side, afresh=bool(intentions)) for side in SIDES}
+        self._note_edited()
+        afresh = bool(intentions)
+        scans = {side: self._scan(side, afresh=afresh or side in self.edited) for side in SIDES}
         if any(self._is_another(side, scans[side]) for side in SIDES):
             # Keys are worth nothing any more: begin anew, and find the messages again by their headers.
             with self._state.transaction():
@@ -183,6 +189,43 @@ class Work:
         self._make_certain()
         if intentions:
             self._resume(intentions)
+
+    def _note_edited(self) -> None:
+        """Take a message that somebody wrote into for another one, and for the one it was as gone.
+
+        Then the new one is carried and the old one removed, in this order, like any two messages.
+        """
+        for side, files in self.edited.items():
+            if self.there[side] is not None and self.there[other(side)] is not None:
+                for rows in _batches(self._rows_of_files(side, files)):
+                    self._forget_edited(side, rows)
+
+    def _rows_of_files(self, side: Side, files: Collection[str]) -> Sequence[Row]:
+        if "" in files:
+            return list(self._state.rows(self.row))
+        store = self._context.boxes.store(side)
+        keys = [key for key in map(store.key_of_file, files) if key is not None]
+        raw = self._state.raw_rows_of(self.row, *((keys, ()) if side == "near" else ((), keys)))
+        return list(self._state.rows_numbered(number for number, *_ in raw))
+
+    def _forget_edited(self, side: Side, rows: Sequence[Row]) -> None:
+        compared = self._state.compared(row.id for row in rows)
+        known = {
+            key: row for row in rows if (key := _key_or_none(row, side)) and compared[row.id].is_of(side)
+        }
+        comparer = self._comparer()
+        now = comparer.contents(side, list(known))
+        self._tell_unread(comparer)
+        changed = [
+            (key + EDITED, row)
+            for key, row in known.items()
+            if key in now and now[key].digest != compared[row.id].content
+        ]
+        with self._state.transaction():
+            self._state.save_rows(
+                [replace(row, near=was) if side == "near" else replace(row, far=was) for was, row in changed],
+                self.row,
+            )
 
     def _check_gone(self) -> None:
         """Make sure that what looks gone was there under this key, before anything is removed for it.

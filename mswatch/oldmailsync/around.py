@@ -52,6 +52,9 @@ class StoreAround(Store):
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         return self.inner.hidden(mailboxes)
 
+    def key_of_file(self, file: str) -> Key | None:
+        return self.inner.key_of_file(file)
+
     def make_mailbox(self, mailbox: str) -> None:
         self.inner.make_mailbox(mailbox)
 

@@ -3,8 +3,9 @@
 A *store* is a set of mailboxes with canonical names (``mswatch.names``); a *mailbox* a set of messages. A
 *message* is found by its *key*: bytes that the store chose, that no other message of this mailbox has or
 gets as long as the *epoch* of the mailbox is the same.  Maildir: the unique part of the file name; IMAP:
-the UID, with the UIDVALIDITY as epoch; a store without native marks: a digest and a count.  Its bytes
-never change under a key; its flags may.  Bodies are carried byte for byte; only a store that has line ends
+the UID, with the UIDVALIDITY as epoch; a store without native marks: a digest and a count.  Its flags may
+change under a key; its bytes do not, but for a program that writes into a file of a Maildir, which no listing
+shows (``key_of_file``).  Bodies are carried byte for byte; only a store that has line ends
 of its own (IMAP: CRLF) translates between them and LF.
 
 What the engine relies on (``tests/stores/contract.py`` tests it on every store):
@@ -365,6 +366,13 @@ class Store(ABC):
         """Return the files and directories whose times tell of every change in the store; None: they do not.
 
         Asked before ``mailboxes``.  With them a run in which nothing changed is over before it began.
+        """
+        return None
+
+    def key_of_file(self, file: str) -> Key | None:
+        """Return the key of the message in a file of a mailbox, named as a watcher tells it.
+
+        None where bytes never change under a key: then whoever writes into a file makes another message.
         """
         return None
 

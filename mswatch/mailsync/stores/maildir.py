@@ -140,6 +140,9 @@ class MaildirStore(Store):
                 found[name] = reasons[0]
         return found
 
+    def key_of_file(self, file: str) -> Key | None:
+        return key_of(os.fsencode(file.rpartition("/")[2]))
+
     def stamp_paths(self) -> Iterable[bytes] | None:
         if not self.open():
             return [self._root]
