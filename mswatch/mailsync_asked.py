@@ -26,7 +26,7 @@ class Asked:
     undo_deletions: bool = False
     dedupe: bool = False
     verify: bool = False
-    written: Sequence[tuple[str, str, str]] = ()  # store, mailbox, and file in it that somebody wrote into
+    written: Sequence[str] = ()  # store, mailbox, and file in it that somebody wrote into, with tabs between
 
 
 def simply_asked(words: Sequence[str]) -> Asked | None:

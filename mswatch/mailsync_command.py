@@ -182,7 +182,13 @@ def _edited(options: Asked, account: Account) -> Edited:
     """Return what was written into, by side and mailbox."""
     sides = {store.name: side for store, side in zip(account.stores, SIDES, strict=True)}
     found: dict[Side, dict[str, list[str]]] = {side: {} for side in SIDES}
-    for store, mailbox, file in options.written:
+    for word in options.written:
+        parts = word.split("\t")
+        if len(parts) != 3:
+            raise UsageError(
+                f'--written: "{show(word)}" is not a store, a mailbox and a file, with tabs between'
+            )
+        store, mailbox, file = parts
         if store not in sides:
             raise UsageError(
                 f'account {account.name} has no store "{show(store)}"', f"it has {' and '.join(sides)}"

@@ -22,7 +22,6 @@ def asked(words: Sequence[str]) -> Asked:
     """
     found = vars(_parser().parse_args(words))
     account, mailboxes = found.pop("account"), found.pop("mailboxes")
-    found["written"] = [tuple(words) for words in found["written"]]
     return Asked(names=[*([account] if account is not None else []), *mailboxes], **found)
 
 
@@ -67,9 +66,8 @@ def _parser() -> _Parser:
         "--written",
         action="append",
         default=[],
-        nargs=3,
-        metavar=("STORE", "MAILBOX", "FILE"),
-        help="a program wrote into this file of a Maildir (empty: into any), so look into it",
+        metavar="STORE<tab>MAILBOX<tab>FILE",
+        help="a program wrote into this file of a Maildir (empty: into any); look into it",
     )
     looking.add_argument(
         "--verify",

@@ -16,6 +16,8 @@ content FILE (``new/1700.M1.host``) appeared, vanished, or was renamed from or t
         FILE is empty where it is not known which one, or where there were too many to tell
 taken   FILE (``cur/1700.M1.host:2,``) came from new and has no flag: somebody listed the mailbox, as every
         IMAP server does when it is opened, and nothing else happened to the message
+written FILE was written into where it is, by a program that has closed it since; FILE is empty where it is
+        not known which one, or where there were too many to tell
 made    MAILBOX appeared
 gone    MAILBOX vanished
 all     MAILBOX and FILE are empty: any mailbox may have changed, appeared or vanished
@@ -35,12 +37,13 @@ from typing import Iterable, List, Match, NamedTuple, Set, Tuple
 
 CONTENT = "content"
 TAKEN = "taken"
+WRITTEN = "written"
 MADE = "made"
 GONE = "gone"
 ALL = "all"
 NOTE = "note"
 HERE = "here"
-KINDS = frozenset([CONTENT, TAKEN, MADE, GONE, ALL, NOTE, HERE])
+KINDS = frozenset([CONTENT, TAKEN, WRITTEN, MADE, GONE, ALL, NOTE, HERE])
 
 READY_LINE = b"\n"
 

@@ -29,10 +29,14 @@ class AskWatcher:
 
 @dataclass(frozen=True)
 class StartRun:
-    """Start the syncer; RunFinished follows.  ``mailboxes`` None: for all of them."""
+    """Start the syncer; RunFinished follows.  ``mailboxes`` None: for all of them.
+
+    ``written`` are files that were written into in their place: store, mailbox and file (empty: any).
+    """
 
     run: int
     mailboxes: tuple[str, ...] | None
+    written: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,9 @@ class Engine:
     def receive(self, event: ev.Event, now: float) -> list[Effect]:
         """Take note of an event and return what must be done because of it alone."""
         match event:
-            case ev.MailboxChanged(store, mailbox, gone):
+            case ev.MailboxChanged(store, mailbox, gone, written):
                 if self.policy.wants(mailbox):
-                    self.schedule.change(mailbox, now, store=store or None, gone=gone)
+                    self.schedule.change(mailbox, now, store=store or None, gone=gone, written=written)
                 return self._heard(store, now)
             case ev.StoreChanged(store):
                 self.schedule.change(EVERYTHING, now, store=store)
@@ -252,7 +252,7 @@ class Engine:
             return []
         run = self.schedule.start(chosen, now)
         self._awaited[run.number] = self._take_up(run)
-        return [StartRun(run.number, run.mailboxes)]
+        return [StartRun(run.number, run.mailboxes, run.written)]
 
     def _note_starting(self) -> None:
         starting = any(watcher.state is State.STARTING for watcher in self.watchers.values())

@@ -49,11 +49,16 @@ class WatcherAnswered:
 
 @dataclass(frozen=True)
 class MailboxChanged:
-    """A store's watcher, or (store "") ``mswatch changed``, named a mailbox.  ``gone``: it was removed."""
+    """A store's watcher, or (store "") ``mswatch changed``, named a mailbox.
+
+    ``gone``: it was removed.  ``written``: files of it that a program wrote into in their place; an empty
+    name stands for any of them.
+    """
 
     store: str
     mailbox: str
     gone: bool = False
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ KNOWN_LIMIT = 50_000
 PATIENCE_S = 10.0
 OUTAGE = 2
 LOOK_AGAIN = 3
+WRITTEN_LIMIT = 100  # files of a mailbox; of more it is only known that there are some
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Target:
     urgent: bool = False
     stores: frozenset[str] = frozenset()  # whose watchers told the pending change
     gone_in: frozenset[str] = frozenset()  # those of them that told last that the mailbox was removed
+    written: frozenset[tuple[str, str]] = frozenset()  # store and file that was written into; no name: any
     ended_at: float | None = None  # the end of the last run started for it by name
     failures: int = 0
     error: str = ""
@@ -65,6 +67,12 @@ class Target:
             self.gone_in |= {store}
         elif store in self.gone_in:
             self.gone_in -= {store}
+
+    def note_written(self, files: Iterable[tuple[str, str]]) -> None:
+        """Note which files were written into; of too many, only in which stores they are."""
+        self.written |= frozenset(files)
+        if len(self.written) > WRITTEN_LIMIT:
+            self.written = frozenset((store, "") for store, _ in self.written)
 
     @property
     def is_only_gone(self) -> bool:
@@ -81,6 +89,16 @@ class Run:
     started_at: float
     is_retry: bool = False  # of what failed the last time
     covers: dict[str | None, Target] = field(default_factory=dict)
+
+    @property
+    def written(self) -> tuple[tuple[str, str, str], ...]:
+        """Store, mailbox and file of all that was written into."""
+        return tuple(
+            (store, mailbox, file)
+            for mailbox, target in self.covers.items()
+            if mailbox is not EVERYTHING
+            for store, file in sorted(target.written)
+        )
 
 
 EVERYTHING = None
@@ -109,6 +127,7 @@ class Schedule:
         store: str | None = None,
         gone: bool = False,
         urgent: bool = False,
+        written: Iterable[str] = (),
     ) -> None:
         """Note that a mailbox, or EVERYTHING, wants a run."""
         if mailbox is not EVERYTHING and mailbox not in self.pending and len(self.pending) > PENDING_LIMIT:
@@ -121,6 +140,7 @@ class Schedule:
         target.urgent |= urgent
         if store is not None:
             target.tell(store, gone=gone)
+            target.note_written((store, file) for file in written)
         self.pending[mailbox] = target
         self._forget_old()
 
@@ -210,6 +230,7 @@ class Schedule:
             run.covers[mailbox] = replace(target)
             target.changed_at, target.urgent = None, False
             target.stores = target.gone_in = frozenset()
+            target.written = frozenset()
         self.run = run
         return run
 
@@ -277,6 +298,7 @@ class Schedule:
         target.changed_at = before.changed_at
         target.gone_in |= before.gone_in - target.stores
         target.stores |= before.stores
+        target.note_written(before.written)
         self.pending[mailbox] = target
 
     def _end(self, now: float) -> Run:

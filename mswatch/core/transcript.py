@@ -8,10 +8,10 @@
     0.3 advance
     0.3 > StartRun {"run": 1, "mailboxes": ["INBOX"]}
 
-A line is a time in seconds, an event and its fields as JSON; ``>`` marks an effect of the line above.  Names
-are escaped by JSON, so that a transcript is ASCII whatever a mailbox is called.  ``replay`` runs the events
-through a new engine and compares the effects: a record made by ``mswatch run --record`` is a test as it
-stands.
+A line is a time in seconds, an event and those of its fields as JSON that are not as usual; ``>`` marks an
+effect of the line above.  Names are escaped by JSON, so that a transcript is ASCII whatever a mailbox is
+called.  ``replay`` runs the events through a new engine and compares the effects: a record made by
+``mswatch run --record`` is a test as it stands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TranscriptError(ValueError):
 
 def head(policy: Policy, seed: int) -> list[str]:
     """Return the lines that a transcript begins with."""
-    return [HEADER, f"seed {seed}", f"policy {_json(policy)}"]
+    return [HEADER, f"seed {seed}", f"policy {json.dumps(_shallow(policy), default=_plain)}"]
 
 
 def event_line(now: float, event: events.Event) -> str:
@@ -57,14 +57,13 @@ def effect_line(now: float, effect: effects.Effect) -> str:
 
 def _words(thing: events.Event | effects.Effect) -> str:
     name = type(thing).__name__
-    return f"{name} {_json(thing)}" if fields(thing) else name
+    said = {
+        field.name: value for field in fields(thing) if (value := getattr(thing, field.name)) != field.default
+    }
+    return f"{name} {json.dumps(said, default=_plain)}" if said else name
 
 
-def _json(thing: events.Event | effects.Effect | Policy) -> str:
-    return json.dumps(_shallow(thing), default=_plain)
-
-
-def _shallow(thing: events.Event | effects.Effect | Policy | WatcherLimits) -> dict[str, object]:
+def _shallow(thing: Policy | WatcherLimits) -> dict[str, object]:
     return {field.name: getattr(thing, field.name) for field in fields(thing)}
 
 

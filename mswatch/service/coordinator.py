@@ -279,8 +279,8 @@ class Coordinator:
                     self.watchings[store].stop()
                 case ef.AskWatcher(store, question):
                     self.watchings[store].ask(question)
-                case ef.StartRun(run, mailboxes):
-                    self._start_run(run, mailboxes)
+                case ef.StartRun():
+                    self._start_run(effect)
                 case ef.StopRun():
                     if self.running is not None:
                         self.running.stop()
@@ -302,8 +302,8 @@ class Coordinator:
                 case ef.EndService():
                     self._end.set()
 
-    def _start_run(self, number: int, mailboxes: tuple[str, ...] | None) -> None:
-        fields = {"run": str(number)} | ({"mailbox": ", ".join(mailboxes)} if mailboxes else {})
+    def _start_run(self, run: ef.StartRun) -> None:
+        fields = {"run": str(run.run)} | ({"mailbox": ", ".join(run.mailboxes)} if run.mailboxes else {})
         self.running = Running(
             self.account.sync,
             self.launcher,
@@ -313,19 +313,18 @@ class Coordinator:
             self.echoes,
             **fields,
         )
-        self.echoes.begin(mailboxes)
-        spawn(self._run(self.running, number, mailboxes, fields))
+        self.echoes.begin(run.mailboxes)
+        spawn(self._run(self.running, run, fields))
 
-    async def _run(
-        self, running: Running, number: int, mailboxes: tuple[str, ...] | None, fields: dict[str, str]
-    ) -> None:
+    async def _run(self, running: Running, started_run: ef.StartRun, fields: dict[str, str]) -> None:
+        number, mailboxes = started_run.run, started_run.mailboxes
         started = time.monotonic()
         what = count_of(mailboxes)
         run = self.engine.schedule.run
         if run is not None and not run.is_retry:
             self.log.tell(messages.RUN_STARTED, f"Sync started ({what})", **fields)
         try:
-            result, detail = await running.carry_out(mailboxes, dry=self._dry)
+            result, detail = await running.carry_out(mailboxes, started_run.written, dry=self._dry)
         except OSError as error:
             result, detail = ev.Result.FAILED, f"cannot run it: {error.strerror}"
         took = f"after {time.monotonic() - started:.1f}s ({what})"

@@ -104,7 +104,8 @@ class Listener:
 
     def news(self, store: Store, change: Changed) -> list[MailboxChanged]:
         """Return the change as an event if it is news, nothing if it is not or cannot be judged yet."""
-        event = MailboxChanged(store.name, change.mailbox, change.gone)
+        written = tuple(sorted(change.files)) or ("",)
+        event = MailboxChanged(store.name, change.mailbox, change.gone, written if change.written else ())
         if change.taken and self.sync.leaves_both_equal:
             self.count += 1
             return []

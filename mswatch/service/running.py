@@ -69,9 +69,15 @@ class Running:
         self._stopped = True
         self._end_process()
 
-    async def carry_out(self, mailboxes: tuple[str, ...] | None, *, dry: bool = False) -> tuple[Result, str]:
+    async def carry_out(
+        self,
+        mailboxes: tuple[str, ...] | None,
+        written: tuple[tuple[str, str, str], ...] = (),
+        *,
+        dry: bool = False,
+    ) -> tuple[Result, str]:
         """Run the syncer for these mailboxes, None for all, and say how it went."""
-        planned = plan(self._sync, mailboxes, self._argument_limit())
+        planned = plan(self._sync, mailboxes, self._argument_limit(), written)
         for note in planned.notes:
             self._log.tell(messages.RUN_WIDENED, note, **self._fields)
         if not await self._take_lock():

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mswatch import names
 from mswatch.account import Sync, SyncKind
 from mswatch.showing import show
 from mswatch.syncers import command, mailsync, mbsync, offlineimap
+from mswatch.syncers.words import Written
 
 Call = tuple[bytes, ...]
 
@@ -42,10 +43,14 @@ class Kind:
     call_for_all: Callable[[Sync], Call]
     call_for: Callable[[Sync, Sequence[bytes]], Call]
     probe: Callable[[Sync], tuple[str, ...] | None]
+    with_written: Callable[[Sync, Call, Sequence[Written]], Call] | None = None  # who wants to hear of it
 
 
 KINDS: dict[SyncKind, Kind] = {
-    "mailsync": Kind(mailsync.refusal, mailsync.call_for_all, mailsync.call_for, mailsync.probe),
+    "mailsync": Kind(
+        *(mailsync.refusal, mailsync.call_for_all, mailsync.call_for, mailsync.probe),
+        with_written=mailsync.with_written,
+    ),
     "mbsync": Kind(mbsync.refusal, mbsync.call_for_all, mbsync.call_for, mbsync.probe),
     "offlineimap": Kind(
         offlineimap.refusal, offlineimap.call_for_all, offlineimap.call_for, offlineimap.probe
@@ -54,15 +59,29 @@ KINDS: dict[SyncKind, Kind] = {
 }
 
 
-def plan(sync: Sync, mailboxes: Sequence[str] | None, limit_bytes: int = CALL_LIMIT_BYTES) -> Plan:
+def plan(
+    sync: Sync,
+    mailboxes: Sequence[str] | None,
+    limit_bytes: int = CALL_LIMIT_BYTES,
+    written: Sequence[Written] = (),
+) -> Plan:
     """Decide how the syncer is called.
 
     Args:
         sync: What is configured.
         mailboxes: Canonical names; None for all mailboxes.
         limit_bytes: How long all words of one call may be together, as the kernel counts.
+        written: Files that somebody wrote into, for a syncer that wants to hear of them.
     """
     kind = KINDS[sync.kind]
+    planned = _plan(kind, sync, mailboxes, limit_bytes)
+    tell = kind.with_written
+    if not written or tell is None:
+        return planned
+    return replace(planned, calls=tuple(tell(sync, call, written) for call in planned.calls))
+
+
+def _plan(kind: Kind, sync: Sync, mailboxes: Sequence[str] | None, limit_bytes: int) -> Plan:
     if mailboxes is None or not sync.by_mailbox:
         return _everything(kind, sync)
     named = {mailbox: _argument(kind, sync, mailbox) for mailbox in mailboxes}

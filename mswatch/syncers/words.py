@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+Written = tuple[str, str, str]  # store, mailbox and file that somebody wrote into; an empty file: any
+
 
 def words(texts: Iterable[str]) -> tuple[bytes, ...]:
     """Return configured words as they are passed to a program."""

@@ -35,12 +35,14 @@ class Changed:
     """A mailbox, by its canonical name, changed; or it is gone.
 
     ``files`` are the names that changed in it (``new/1700.M1.host``); empty: it is not known which.
-    ``taken``: messages went from new to cur without a flag, and nothing else happened.
+    ``taken``: messages went from new to cur without a flag, and nothing else happened.  ``written``: a
+    program wrote into these files, or any, in their place.
     """
 
     mailbox: str
     gone: bool = False
     taken: bool = False
+    written: bool = False
     files: frozenset[str] = frozenset()
 
 
@@ -153,6 +155,7 @@ class WatcherReader:
             canonical(own, self._names),
             gone=kind == protocol.GONE,
             taken=kind == protocol.TAKEN,
+            written=kind == protocol.WRITTEN,
             files=frozenset([file] if "/" in file else []),  # those of other layouts no run accounts for
         )
 

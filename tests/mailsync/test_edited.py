@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mswatch.errors import EXIT_USAGE
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.engine import Engine
 from mswatch.mailsync.options import Edited, Options
@@ -105,5 +106,7 @@ def test_command(tmp_path: Path) -> None:
     path = home.world.find("near", "INBOX", "m1")
     path.write_bytes(body("x~m1"))
     assert home.mailsync("work") == ("", "")
-    out, _ = home.mailsync("--written", "near", "INBOX", f"cur/{path.name}", "work", "INBOX")
+    out, _ = home.mailsync(f"--written=near\tINBOX\tcur/{path.name}", "work", "INBOX")
     assert out == "INBOX: 1 copied in far, 1 removed in far\n"
+    home.mailsync("--written=near INBOX", "work", status=EXIT_USAGE)
+    home.mailsync("--written=there\tINBOX\t", "work", status=EXIT_USAGE)

@@ -64,6 +64,30 @@ def test_a_call_for_some_mailboxes(sync: Sync, words: tuple[bytes, ...]) -> None
 
 
 @each_kind
+def test_files_that_were_written_into(sync: Sync) -> None:
+    """One syncer is told of them, whatever they are called; for others it is a change like any."""
+    written = (("near", "-x/y", "cur/1.h:2,D"), ("near", "-x/y", "a\tb"))
+    for mailboxes in (None, ("-x/y",)):
+        calls = plan(sync, mailboxes, written=written).calls
+        told = [word for word in calls[0] if word.startswith(b"--written=")]
+        names = [b"near\t-x/y\tcur/1.h:2,D", b"near\t-x/y\t"]  # no field holds a tab: any file
+        assert told == ([b"--written=" + name for name in names] if sync is MAILSYNC else [])
+        rest = tuple(word for word in calls[0] if word not in told)
+        assert (rest,) == plan(sync, mailboxes).calls
+        if told:
+            assert b"--" not in calls[0][: calls[0].index(told[0])]
+
+
+def test_too_many_files_that_were_written_into() -> None:
+    """Of more than fits into a call only the mailboxes are named; of too many of these, none."""
+    files = [("near", "box", f"cur/{number:050}") for number in range(2000)]
+    (call,) = plan(MAILSYNC, ("box",), written=files).calls
+    assert call == (*EVERYTHING[MAILSYNC], b"--written=near\tbox\t", b"--", b"box")
+    boxes = [("near", f"{number:0100}", "") for number in range(2000)]
+    assert plan(MAILSYNC, None, written=boxes).calls == plan(MAILSYNC, None).calls
+
+
+@each_kind
 def test_a_call_for_all_mailboxes(sync: Sync) -> None:
     """None means all mailboxes, and so does everything when the syncer cannot be told which."""
     expected = Plan((EVERYTHING[sync],), everything=True)
