@@ -22,6 +22,7 @@ def asked(words: Sequence[str]) -> Asked:
     """
     found = vars(_parser().parse_args(words))
     account, mailboxes = found.pop("account"), found.pop("mailboxes")
+    found["written"] = tuple(found["written"])
     return Asked(names=[*([account] if account is not None else []), *mailboxes], **found)
 
 

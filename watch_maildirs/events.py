@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 MODIFY = 0x2
 ATTRIB = 0x4
+CLOSE_WRITE = 0x8
 MOVED_FROM = 0x40
 MOVED_TO = 0x80
 CREATE = 0x100
@@ -26,7 +27,7 @@ MOVED = MOVE_SELF | DELETE_SELF
 LOST = IGNORED | UNMOUNT  # the watch itself is gone, and with it the directory
 
 # The ways to watch a path.
-WATCH_CONTENT = CHILD | ONLYDIR | DONT_FOLLOW  # a cur or new: its entries
+WATCH_CONTENT = CHILD | CLOSE_WRITE | ONLYDIR | DONT_FOLLOW  # a cur or new: its entries, who writes into them
 WATCH_ENTRIES = CHILD | ATTRIB | ONLYDIR | DONT_FOLLOW  # a folder: its entries and who may read them
 WATCH_MESSAGES = WATCH_ENTRIES | MODIFY  # an MH folder: its messages lie beside its folders
 WATCH_FILE = MODIFY | ATTRIB | MOVED | DONT_FOLLOW  # an mbox: what is in it, and (its links) whether it goes

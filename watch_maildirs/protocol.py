@@ -121,6 +121,8 @@ class Long:
     def widen(self, line: bytes) -> bytes:
         """Return a line that says less exactly what this one says, so that many become one."""
         mailbox, kind, _file = line.split(b"\t")
+        if kind == b"written":
+            return mailbox + b"\twritten\t\n"
         return mailbox + b"\tcontent\t\n" if kind in (b"content", b"taken") else line
 
 

@@ -25,7 +25,7 @@ from watch_maildirs.naming import (
     is_message,
     may_be_folder,
 )
-from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, TAKEN, Change
+from watch_maildirs.protocol import ALL, CONTENT, GONE, MADE, NOTE, TAKEN, WRITTEN, Change
 from watch_maildirs.roles import ALL_USES, IN_FILE, IN_FOLDER, IN_PART, NAME, STEP, Folder, Roles
 
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
@@ -101,6 +101,7 @@ class Tree:
         """Return the changes that events stand for, after looking again wherever they say so."""
         events = list(events)
         taken = self._taken(events)
+        created = {(wd, name) for wd, mask, _, name in events if mask & ev.CREATE}
         for wd, mask, cookie, name in events:
             if mask & ev.Q_OVERFLOW:
                 self._missed = True
@@ -110,6 +111,10 @@ class Tree:
                     if kind == CONTENT or mask & ev.MOVED_TO:
                         file = own + "/" + name if name else ""
                         self._changes.append(Change(kind, folder.mailbox, file))
+                elif use == IN_PART and mask & ev.CLOSE_WRITE:
+                    # What was created just now is told as it is now: it cannot have been looked at before.
+                    if (wd, name) not in created and not name.startswith("."):
+                        self._changes.append(Change(WRITTEN, folder.mailbox, own + "/" + name))
                 elif use == IN_FILE:
                     self._judge_file(folder, mask)
                 else:

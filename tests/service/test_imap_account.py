@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 from collections.abc import Iterator
@@ -140,3 +141,38 @@ def test_check(account: Account) -> None:
     assert "wrong" in service.log
     assert "check user name and password" in service.log
     assert "hunter2" not in service.log
+
+
+def test_written_in_its_place(account: Account) -> None:
+    """A draft that is written into again, and a message that arrives slowly, are there as they are at last.
+
+    The one that was there before is gone, and nothing is left half.
+    """
+    account.write()
+    with account.service() as service:
+        service.expect("Watching mailstore near")
+        wait_until(lambda: account.counts == (1, 1), "the first sync")
+        draft = account.near / "cur/1700.draft:2,D"
+        with draft.open("wb") as file:
+            file.write(b"Subject: draft\n\nhalf\n")
+            file.flush()
+            wait_until(
+                lambda: bodies(account.inbox, b"Subject: draft") == [b"half"], "the half message is there"
+            )
+            file.write(b"whole\n")
+        wait_until(lambda: bodies(account.inbox, b"Subject: draft") == [b"half\nwhole"], "the whole one is")
+        draft.write_bytes(b"Subject: draft\n\nanother\n")
+        wait_until(lambda: bodies(account.inbox, b"Subject: draft") == [b"another"], "the next one is")
+        assert draft.read_bytes() == b"Subject: draft\n\nanother\n"
+        assert account.counts == (2, 2)
+
+
+def bodies(maildir: Path, header: bytes) -> list[bytes]:
+    """Return the bodies of the messages with this header."""
+    found = []
+    for path in messages(maildir):
+        with contextlib.suppress(FileNotFoundError):
+            head, _, body = path.read_bytes().replace(b"\r\n", b"\n").partition(b"\n\n")
+            if header in head.splitlines():
+                found.append(body.strip())
+    return found

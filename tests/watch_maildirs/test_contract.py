@@ -46,6 +46,22 @@ class TestMessages:
         (base / "new/m3").rename(base / ".one/cur/m3:2,")
         assert watcher.told_of() == {("content", "INBOX"), ("content", "one")}
 
+    def test_written_in_its_place(self, watcher: Watcher, base: Path, eyes: list[str]) -> None:
+        """That a program wrote into a message is told when it closes the file; polling does not see it."""
+        for path in (base / "cur/m1:2,D", base / ".one/new/m2", base / "cur/.m3"):
+            path.touch()
+        watcher.told()
+        with (base / "cur/m1:2,D").open("ab") as file:
+            file.write(b"more")
+            file.flush()
+            assert not watcher.told()
+        wanted = set() if eyes else {("written", "INBOX", "cur/m1:2,D")}
+        assert {change[:3] for change in watcher.told()} == wanted
+        (base / ".one/new/m2").write_bytes(b"other")
+        (base / "cur/.m3").write_bytes(b"no message")
+        wanted = set() if eyes else {("written", "one", "new/m2")}
+        assert {change[:3] for change in watcher.told()} == wanted
+
     def test_flags(self, watcher: Watcher, base: Path) -> None:
         """A rename within cur is a change."""
         (base / "cur/m1:2,").touch()
@@ -74,10 +90,9 @@ class TestMessages:
         assert watcher.told_of() == {("content", "INBOX"), ("content", "one")}
 
     def test_no_change(self, watcher: Watcher, base: Path) -> None:
-        """What happens to an existing file, in tmp, or beside cur and new is no change."""
+        """What happens to the status of a file, in tmp, or beside cur and new is no change."""
         (base / "cur/m1:2,").touch()
         watcher.told()
-        (base / "cur/m1:2,").write_text("more")
         (base / "cur/m1:2,").chmod(0o600)
         os.utime(base / "cur/m1:2,", (1, 1))
         (base / "cur/m1:2,").read_text()

@@ -119,7 +119,8 @@ class TestEnds:
         assert watcher.process.stdin is not None
         watcher.process.stdin.close()
         watcher.process.stdin = None
-        (base / "new/m1").touch()
+        (base / "tmp/m1").touch()
+        (base / "tmp/m1").rename(base / "new/m1")
         assert watcher.told_lines() == [b"INBOX"]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -172,7 +173,8 @@ class TestStorms:
         watcher.process.send_signal(signal.SIGCONT)
         lines = watcher.told_lines()
         assert b"\tall\t" in lines if form else {b"INBOX", b"one", b"two"} <= set(lines)
-        (base / ".two/new/m1").touch()
+        (base / ".two/tmp/m1").touch()
+        (base / ".two/tmp/m1").rename(base / ".two/new/m1")
         assert watcher.told_lines() == [b"two\tcontent\tnew/m1" if form else b"two"]
 
     @pytest.mark.slow
@@ -209,7 +211,7 @@ class TestLimits:
         watcher.wait_for_note("inotify watches everything again")
         watcher.told()
         (base / ".one/new/m2").touch()
-        assert [(c.mailbox, c.file) for c in watcher.told()] == [("one", "new/m2")]
+        assert {(c.mailbox, c.file) for c in watcher.told()} == {("one", "new/m2")}
 
     def test_mount(self, start: Start, base: Path) -> None:
         """A file system that is mounted on the base, or comes off it, is noticed."""

@@ -15,6 +15,7 @@ from watch_maildirs.protocol import (
     MADE,
     NOTE,
     TAKEN,
+    WRITTEN,
     Change,
     Long,
     Plain,
@@ -24,7 +25,7 @@ from watch_maildirs.protocol import (
 
 on_disk = st.binary(min_size=1, max_size=40).map(os.fsdecode)
 changes = st.one_of(
-    st.tuples(st.sampled_from([CONTENT, TAKEN]), on_disk, st.one_of(st.just(""), on_disk)),
+    st.tuples(st.sampled_from([CONTENT, TAKEN, WRITTEN]), on_disk, st.one_of(st.just(""), on_disk)),
     st.tuples(st.sampled_from([MADE, GONE]), on_disk),
     st.just((ALL,)),
     st.tuples(st.just(NOTE), st.just(""), on_disk),
@@ -92,7 +93,7 @@ def test_refused(line: bytes) -> None:
 
 def test_every_kind_has_a_line() -> None:
     """The parser knows all kinds."""
-    assert {CONTENT, TAKEN, MADE, GONE, ALL, NOTE, HERE} == KINDS
+    assert {CONTENT, TAKEN, WRITTEN, MADE, GONE, ALL, NOTE, HERE} == KINDS
 
 
 def test_plain_names() -> None:
