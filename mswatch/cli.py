@@ -275,6 +275,7 @@ def _status(options: argparse.Namespace) -> int:
 
     from mswatch.config import account_name, known_accounts
     from mswatch.control import ask
+    from mswatch.mailsync_state import share_compared
     from mswatch.paths import runtime_directory
     from mswatch.report import report
 
@@ -285,6 +286,9 @@ def _status(options: argparse.Namespace) -> int:
     answers = {name: ask(directory / f"{name}.sock", {"command": "status"}) for name in names}
     running = {name: answer["account"] for name, answer in answers.items() if answer is not None}
     missing = [name for name in names if name not in running]
+    for name, account in running.items():
+        share = share_compared(name, os.environ)
+        account["messages"] = None if share is None else dict(zip(("compared", "pairs"), share, strict=True))
     if options.json:
         _say(json.dumps({"accounts": list(running.values()), "not_running": missing}, indent=1))
     else:

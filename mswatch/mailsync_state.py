@@ -43,6 +43,12 @@ def remembering(
         yield opened
 
 
+def share_compared(name: str, environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """Return how many pairs of messages are known to be equal, of how many; None: nothing is remembered."""
+    file = state_file(name, paths.state_place(environment))
+    return State.share_compared(file) if file.exists() else None
+
+
 def state_file(name: str, directory: Path) -> Path:
     """Return the file of a state."""
     return directory / f"{name}.mailsync.sqlite"

@@ -33,6 +33,10 @@ def report(account: Json, now: float) -> Iterator[str]:
         yield f"  running: {_names(running['mailboxes'])}, for {_span(now - running['since'])}"
     if error := account["hook"]["error"]:
         yield f"  hook: {show(error)}"
+    messages = account["messages"]
+    if messages is not None and messages["compared"] < messages["pairs"]:
+        share = f"{messages['compared']} of {messages['pairs']} messages were compared in both stores"
+        yield f"  {share}; mailsync --verify {show(account['account'])} compares the rest"
     yield f"  all mailboxes: {_target(account['everything'], now)}"
     for mailbox, target in account["mailboxes"].items():
         yield f"  {show(mailbox)}: {_target(target, now)}"

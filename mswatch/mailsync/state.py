@@ -243,6 +243,18 @@ class State:
             if file.exists():
                 (directory / file.name).write_bytes(file.read_bytes())
 
+    @staticmethod
+    def share_compared(path: Path) -> tuple[int, int] | None:
+        """Return how many pairs are known to be one message, of how many, whoever works on the state.
+
+        None if that cannot be read now: what a run under way has in its log is not looked at.
+        """
+        with suppress(OSError, ValueError, sqlite3.Error):
+            address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+            with closing(sqlite3.connect(address, uri=True)) as database:
+                return State(database).compared_share()
+        return None
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do all that is in the block, or nothing of it."""

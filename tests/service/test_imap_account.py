@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,26 @@ def test_written_in_its_place(account: Account) -> None:
         wait_until(lambda: bodies(account.inbox, b"Subject: draft") == [b"another"], "the next one is")
         assert draft.read_bytes() == b"Subject: draft\n\nanother\n"
         assert account.counts == (2, 2)
+
+
+def test_status_says_how_much_was_compared(account: Account) -> None:
+    """Only while something was not; and with it how to compare the rest."""
+    account.write()
+    with account.service() as service:
+        wait_until(lambda: account.counts == (1, 1), "the first sync")
+        state = account.base / "home/.local/state/mswatch/work.mailsync.sqlite"
+        wait_until(
+            lambda: service.status()["messages"] == {"compared": 1, "pairs": 1}, "the state is written"
+        )
+        assert "compared" not in service.call("status").stdout
+        wait_until(lambda: service.status()["running"] is None, "the run is over")
+        with contextlib.closing(sqlite3.connect(state)) as database:
+            database.execute("UPDATE message SET compared = 0")
+            database.commit()
+        assert (
+            "0 of 1 messages were compared in both stores; mailsync --verify work"
+            in service.call("status").stdout
+        )
 
 
 def bodies(maildir: Path, header: bytes) -> list[bytes]:
