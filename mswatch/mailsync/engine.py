@@ -519,7 +519,8 @@ class Engine:
         there = [side for side in SIDES if work.there[side] is not None]
         if not work.is_over() or (leaving == "clear" and work.has_new()):
             return
-        acts = mailboxes.afterwards(work.name, there, leaving)
+        was_there = [side for side in SIDES if work.row.epoch(side) is not None]
+        acts = mailboxes.afterwards(work.name, there, was_there, leaving)
         rules = self._options.rules
         for act in acts:
             if isinstance(act, Make) and rules.of(act.side).create:

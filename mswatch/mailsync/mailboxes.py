@@ -15,6 +15,7 @@ What becomes of a mailbox when all is done and neither side has a message in it:
     near  far   leaving  what is done
     A     A     clear    removed on both; otherwise nothing
     A     -     keep     made on far again; otherwise removed on near
+    A     never any      nothing: it was not removed on far, it may just not be made there
 """
 
 from __future__ import annotations
@@ -122,8 +123,15 @@ class Unmake:
     side: Side
 
 
-def afterwards(name: str, there: Collection[Side], leaving: Leaving) -> list[Make | Unmake]:
-    """Return what becomes of a mailbox that holds no message; ``there``: the sides that have it."""
+def afterwards(
+    name: str, there: Collection[Side], was_there: Collection[Side], leaving: Leaving
+) -> list[Make | Unmake]:
+    """Return what becomes of a mailbox that holds no message.
+
+    ``there`` are the sides that have it, ``was_there`` those that ever had it.
+    """
+    if any(side not in there and side not in was_there for side in SIDES):
+        return []
     if len(there) == 1 and (name == INBOX or leaving == "keep"):
         return [Make(side) for side in SIDES if side not in there]
     if name != INBOX and (leaving == "clear" or len(there) == 1):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mswatch.mailsync.decide import SIDES, Permissions, Rules, Side
+from mswatch.mailsync.decide import READ_ONLY, SIDES, Permissions, Rules, Side
 from mswatch.mailsync.mailboxes import Leaving, Make, Unmake, afterwards
 from mswatch.mailsync.options import LEFT, Options
 from tests.mailsync.worlds import World
@@ -32,7 +32,9 @@ BOTH: tuple[Side, ...] = SIDES
 )
 def test_afterwards(name: str, there: tuple[Side, ...], leaving: Leaving, acts: list[Make | Unmake]) -> None:
     """Each row of the table; INBOX stays whatever is said."""
-    assert afterwards(name, there, leaving) == acts
+    assert afterwards(name, there, SIDES, leaving) == acts
+    for side in there if len(there) == 1 else ():
+        assert afterwards(name, there, (side,), leaving) == []
 
 
 def _world(directory: Path) -> World:
@@ -71,6 +73,35 @@ def test_mailbox_that_was_removed(tmp_path: Path, leaving: Leaving, left: list[s
     before = world.snapshot()
     world.sync(Options(leaving=leaving))
     assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("rules", [READ_ONLY, Permissions(create=False)], ids=["read-only", "not made"])
+@pytest.mark.parametrize("side", SIDES)
+def test_what_may_not_be_made_over_there_stays_here(tmp_path: Path, side: Side, rules: Permissions) -> None:
+    """A new mailbox, empty or not, is left alone while the other store may not have it."""
+    world = _world(tmp_path)
+    elsewhere = Rules(far=rules) if side == "near" else Rules(near=rules)
+    world.make(side, "later/empty")
+    world.put(side, "full", "c")
+    for _ in range(2):
+        outcome, _ = world.sync(Options(rules=elsewhere))
+        assert not outcome.failed
+        assert _names(world)[SIDES.index(side)] == sorted(["INBOX", "box", "empty", "full", "later/empty"])
+        assert _names(world)[1 - SIDES.index(side)] == ["INBOX", "box", "empty"]
+    world.sync()
+    assert _names(world) == [sorted(["INBOX", "box", "empty", "full", "later/empty"])] * 2
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_first_run_removes_no_mailbox(tmp_path: Path, side: Side) -> None:
+    """In the very first run nothing was removed anywhere."""
+    world = World(tmp_path)
+    for each in SIDES:
+        world.make(each, "INBOX")
+    world.make(side, "empty")
+    rules = Rules(far=READ_ONLY) if side == "near" else Rules(near=READ_ONLY)
+    world.sync(Options(rules=rules))
+    assert "empty" in _names(world)[SIDES.index(side)]
 
 
 def test_clearing_needs_no_change(tmp_path: Path) -> None:
