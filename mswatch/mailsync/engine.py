@@ -35,7 +35,15 @@ from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Un
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Edited, Listener, Options, Outcome
 from mswatch.mailsync.safety import StoreSight, judge_store
 from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, seen_on
-from mswatch.mailsync.stores.contract import Expected, Key, MailboxError, NotEmptyError, Seen, Store
+from mswatch.mailsync.stores.contract import (
+    Expected,
+    Key,
+    MailboxError,
+    NameTakenError,
+    NotEmptyError,
+    Seen,
+    Store,
+)
 from mswatch.mailsync.work import Context, Work
 
 COMPARED_AT_ONCE = 4096  # known pairs in one run
@@ -381,22 +389,34 @@ class Engine:
         base = {name: Remembered(row.near_identity, row.far_identity) for name, row in remembered.items()}
         identities = {side: {name: seen.identity for name, seen in listing[side].items()} for side in SIDES}
         followed = set()
+        renamed = mailboxes.Renamed()
         for rename in mailboxes.renames(identities["near"], identities["far"], base):
             may = self._options.rules.of(rename.side)
             if rename.base in self._outcome.failed or not (may.create and may.delete):
                 continue
             try:
-                if self._moved_along(rename, remembered[rename.base]):
-                    self._rename(rename, remembered[rename.base])
+                # So says the identity on both sides, if both have the new name already.
+                with_parent = renamed.moves_along(rename) or rename.name == rename.new_name
+                if self._moved_along(rename, remembered[rename.base], with_parent=with_parent):
+                    below = self._stores[rename.side].renames_below
+                    self._rename(renamed.now(rename, renames_below=below), remembered[rename.base])
+                    renamed.note(rename)
                     followed.add(rename.new_name)
+            except NameTakenError:
+                self._boxes.close()  # the messages are moved one by one
             except (TemporaryError, OSError) as error:
                 self._failed(error, rename.base, rename.name, rename.new_name)
         return followed
 
-    def _moved_along(self, rename: Rename, row: MailboxRow) -> bool:
-        """Tell whether a mailbox of another name holds the old one's messages: an inode may be used again."""
+    def _moved_along(self, rename: Rename, row: MailboxRow, *, with_parent: bool) -> bool:
+        """Tell whether a mailbox of another name holds the old one's messages: an inode may be used again.
+
+        One that moved with the mailbox above it is that mailbox, whatever was done to its messages since.
+        """
         side = other(rename.side)
         scan = self._boxes.get(side, rename.new_name).scan(None)
+        if with_parent:
+            return scan.epoch == row.epoch(side)
         keys = [each.near if side == "near" else each.far for each in self._state.rows(row)]
         found = sum(key in scan.present for key in keys)
         return scan.epoch == row.epoch(side) and found * 2 > len(keys)

@@ -21,7 +21,7 @@ What becomes of a mailbox when all is done and neither side has a message in it:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mswatch.mailsync.decide import SIDES, Side, other
@@ -88,6 +88,38 @@ def renames(
         new_name, old_name = now[other(side)], now[side]
         if new_name and old_name and new_name != name and new_name not in there[side]:
             yield Rename(side, name, old_name, new_name)
+
+
+class Renamed:
+    """The renames that were followed in a run: where they have taken what lies below."""
+
+    def __init__(self) -> None:
+        self._followed: list[Rename] = []
+
+    def note(self, rename: Rename) -> None:
+        """A rename was followed."""
+        self._followed.append(rename)
+
+    def moves_along(self, rename: Rename) -> bool:
+        """Tell whether a mailbox has the new name that it got with one above it."""
+        return any(
+            _below(rename.base, each.base, each.new_name) == rename.new_name
+            for each in self._followed
+            if each.side == rename.side
+        )
+
+    def now(self, rename: Rename, *, renames_below: bool) -> Rename:
+        """Return a rename with the name that the mailbox has by now on the side to follow."""
+        name = rename.name
+        for each in self._followed if renames_below else ():
+            if each.side == rename.side:
+                name = _below(name, each.name, each.new_name) or name
+        return replace(rename, name=name)
+
+
+def _below(name: str, old: str, new: str) -> str | None:
+    """Return what a mailbox below a renamed one is called then; None if it lies elsewhere."""
+    return new + name[len(old) :] if name.startswith(f"{old}/") else None
 
 
 def _where(

@@ -61,6 +61,10 @@ class NotEmptyError(MailboxError):
     """A mailbox that was to be removed holds messages, or something that is no mail."""
 
 
+class NameTakenError(MailboxError):
+    """A mailbox cannot be renamed to what is a directory of others; one can be made there all the same."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """A mailbox in the list of a store.
@@ -390,7 +394,11 @@ class Store(ABC):
 
     @abstractmethod
     def rename_mailbox(self, mailbox: str, new_name: str) -> None:
-        """Rename a mailbox; messages keep keys and flags.  Mailboxes below it may move along: look again."""
+        """Rename a mailbox; messages keep keys and flags.  Mailboxes below it may move along: look again.
+
+        Raises:
+            NameTakenError: There is something of the new name, which is no mailbox but may become one.
+        """
 
     @abstractmethod
     def remove_mailbox(self, mailbox: str) -> None:

@@ -32,6 +32,7 @@ from mswatch.mailsync.stores.contract import (
     Expected,
     Mailbox,
     MailboxError,
+    NameTakenError,
     NotEmptyError,
     Seen,
     Store,
@@ -260,7 +261,7 @@ class ImapStore(Store):
         return found
 
     def _note_listed(self, listed: Listed, there: dict[str, str], notes: list[str]) -> None:
-        if listed.attributes & {"\\noselect", "\\nonexistent"}:
+        if not _holds_messages(listed):
             return
         name = self._names.canonical(listed.name)
         if name is not None:
@@ -311,7 +312,13 @@ class ImapStore(Store):
         self._account.unselect()
         old, new = self._names.own(mailbox), self._names.own(new_name)
         subscribed = self._subscribed_from(old)
-        self._account.ask(commands.rename(old, new))
+        try:
+            self._account.ask(commands.rename(old, new))
+        except MailboxError as error:
+            listed = self._account.ask(commands.list_mailboxes([new]))
+            if any(isinstance(each, Listed) and not _holds_messages(each) for each in listed):
+                raise NameTakenError(str(error)) from None
+            raise
         self._account.forget(old, new)
         session = self._account.session
         for own_name in subscribed:  # or mail readers, and we ourselves, might not see it any more
@@ -353,6 +360,10 @@ class ImapStore(Store):
 def _is_extended(session: Session) -> bool:
     """Tell whether LIST has options; LIST-STATUS comes with them (RFC 5819)."""
     return session.can("LIST-EXTENDED") or session.can("LIST-STATUS")
+
+
+def _holds_messages(listed: Listed) -> bool:
+    return not listed.attributes & {"\\noselect", "\\nonexistent"}
 
 
 def _is_subscribed(listed: Listed) -> bool:

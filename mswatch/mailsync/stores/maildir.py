@@ -46,6 +46,7 @@ from mswatch.mailsync.stores.contract import (
     MailboxError,
     Mark,
     Message,
+    NameTakenError,
     NotAdded,
     NotEmptyError,
     NotRead,
@@ -248,6 +249,8 @@ class MaildirStore(Store):
             raise MailboxError(
                 f"store {self.name}: {show(mailbox)} is the store itself, and cannot be renamed"
             )
+        if _is_directory(new) and not _is_directory(new + b"/cur"):
+            raise NameTakenError(f"store {self.name}: {_shown(new)} is a directory of others")
         if os.path.lexists(new):
             raise MailboxError(f"store {self.name}: there is something called {_shown(new)} already")
         _make_directory(os.path.dirname(new))
