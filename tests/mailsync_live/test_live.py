@@ -31,7 +31,7 @@ from tests.servers import mbsync, offlineimap
 from tests.servers.cyrus import Cyrus, running_cyrus
 from tests.servers.dovecot import PASSWORD, Dovecot, ImapAccount
 from tests.servers.maildir import MaildirStore as Maildir
-from tests.servers.maildir import deliver, digest, flags_of, messages, remove, set_flags
+from tests.servers.maildir import deliver, digest, flags_of, make_message, messages, remove, set_flags
 from tests.servers.waiting import DEADLINE_S, run_to_end
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -55,6 +55,7 @@ class Life:
             side.make()
         self.login = Login(account.user, file=password_file(directory / "password", account.password))
         self.mbsyncrc = mbsync.write_configuration(directory, self.theirs, account)
+        self.headers: list[bytes] = []
         self.delivered: set[str] = set()
         self.deleted: set[str] = set()
 
@@ -79,7 +80,7 @@ class Life:
         there = messages(path)
         what = self.chance.choice(("deliver", "deliver", "flag", "flag", "delete", "move"))
         if what == "deliver" or not there:
-            self.delivered.add(digest(deliver(path).read_bytes()))
+            self.deliver(path)
             return
         message = self.chance.choice(there)
         if what == "flag":
@@ -87,10 +88,18 @@ class Life:
         elif what == "delete":
             self.deleted.add(digest(message.read_bytes()))
             remove(message)
-        elif side is self.ours:
-            others = [name for name in MAILBOXES if name != mailbox]  # under a new name it were a new message
-            target = side.make(self.chance.choice(others)) / "cur"
+        elif side is self.ours:  # to mbsync one of a new name in its mailbox were a new message
+            target = side.make(self.chance.choice(MAILBOXES)) / "cur"
             message.rename(target / f"moved{next(_numbers)}.example:2,{flags_of(message)}")
+
+    def deliver(self, path: Path) -> None:
+        """Deliver a message; a tenth of them have the header of an earlier one."""
+        message = make_message()
+        if self.headers and self.chance.random() < 0.1:
+            message = self.chance.choice(self.headers) + b"\n\n" + message.partition(b"\n\n")[2]
+        self.headers.append(message.partition(b"\n\n")[0])
+        deliver(path, message)
+        self.delivered.add(digest(message))
 
     def round(self) -> None:
         """Both run while people go on."""
