@@ -60,7 +60,12 @@ _ITEM = re.compile(
 )
 _UNTAGGED = re.compile(rb"\* +(?:([0-9]{1,10}) +)?([^ \[(]+) *")
 _TAGGED = re.compile(rb"([^\x00-\x20(){%*\"\\+\x7f]+) +(OK|NO|BAD)(?: +|\Z)", re.IGNORECASE)
-_CODE = re.compile(rb"\[([^\]\s]+)(?: ([^\]]*))?\] *")
+# A code ends at the first bracket that is in no string and no list: a keyword may hold one, if not by the RFC.
+_QUOTED = rb'"(?:[^"\\]|\\.)*"'
+_CODE = re.compile(
+    rb'\[([^\]\s]+)(?: ((?:[^\]"(]|' + _QUOTED + rb'|\((?:[^()"]|' + _QUOTED + rb")*\))*))?\] *"
+)
+_ANY_CODE = re.compile(rb"\[([^\]\s]+)(?: ([^\]]*))?\] *")  # where strings or lists have no end
 _ORDERED_RANGE = re.compile(rb"([0-9]{1,10})(?::([0-9]{1,10}))?")
 _WORDS_CODES = {"CAPABILITY", "PERMANENTFLAGS", "BADCHARSET"}
 _NUMBER_CODES = {"UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "UNSEEN", "APPENDLIMIT"}
@@ -194,7 +199,7 @@ def _expect_end(reader: Reader) -> None:
 
 
 def _code_and_text(text: bytes) -> tuple[Code | None, str]:
-    found = _CODE.match(text)
+    found = _CODE.match(text) or _ANY_CODE.match(text)
     if found is None:
         return None, decode(text)
     return _code(decode(found[1]).upper(), found[2] or b""), decode(text[found.end() :])

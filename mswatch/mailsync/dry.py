@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mswatch.mailsync.flags import NONE, Flags
+from mswatch.mailsync.flags import NONE, FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Content,
@@ -251,8 +251,9 @@ class DryMailbox(Mailbox):
             self._changes.added[key] = (message.flags, next(message.chunks, b""))
             yield Added(message.key, key, message.flags)
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
-        for key, flags in wanted.items():
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
+        for key, change in changes.items():
+            flags = change.wanted
             if key in self._changes.added:
                 self._changes.added[key] = (flags, self._changes.added[key][1])
             else:

@@ -8,6 +8,8 @@ lose one of them, and a store that does not answers with what it has made of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 Flags = frozenset[str]
 
 SEEN = r"\Seen"
@@ -18,6 +20,39 @@ DRAFT = r"\Draft"
 FORWARDED = "$Forwarded"
 
 NONE: Flags = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChange:
+    """What is to become of a message's flags: the difference between those it was seen with and those it gets.
+
+    Others may have changed the message since it was seen.  A difference undoes nothing of that: it touches
+    only flags that are to be other ones than they were.
+    """
+
+    seen: Flags
+    wanted: Flags
+
+    @property
+    def added(self) -> Flags:
+        """What the message gets."""
+        return self.wanted - self.seen
+
+    @property
+    def removed(self) -> Flags:
+        """What is taken from it."""
+        return self.seen - self.wanted
+
+    def upon(self, now: Flags) -> Flags:
+        """Return what the flags of the message become if these are the ones it has."""
+        return (now - self.removed) | self.added
+
+    def agreed(self, kept: Flags) -> Flags:
+        """Return the flags that both sides know of, if the store keeps only these of those that were added.
+
+        What somebody else did since the message was seen is not among them, so that the next look finds it.
+        """
+        return (self.seen - self.removed) | (self.added & kept)
 
 
 def merged(now: Flags, was: Flags, other_now: Flags, other_was: Flags) -> Flags:

@@ -40,7 +40,7 @@ from mswatch.mailsync.decide import (
     is_copied,
     other,
 )
-from mswatch.mailsync.flags import DELETED, NONE, Flags, united
+from mswatch.mailsync.flags import DELETED, NONE, FlagChange, Flags, united
 from mswatch.mailsync.options import (
     COPIED,
     FLAGGED,
@@ -567,7 +567,7 @@ class Work:
                 self._state.agree(agreed)
 
     def _held_by(self, side: Side, seen: Seen, flags: Flags) -> HeldBy:
-        """Return the flags that a side holds now, and what stands for them."""
+        """Return the flags on which a side is agreed, and what stands for them."""
         key = _key(seen.row, side)
         if flags != _now(seen, side):
             return HeldBy(flags, self._box(side).stamp(key))
@@ -575,9 +575,9 @@ class Work:
         return HeldBy(flags, stamp, as_before=stamp is None and flags == _base(seen.row, side))
 
     def _set_flags(self, side: Side, wanted: dict[Key, Flags], now: Mapping[Key, Flags]) -> dict[Key, Flags]:
-        """Have a side hold these flags; return what it holds then."""
+        """Have a side hold these flags; return on which flags it is agreed then."""
         answers = {key: flags for key, flags in wanted.items() if flags == now[key]}
-        changes = {key: flags for key, flags in wanted.items() if key not in answers}
+        changes = {key: FlagChange(now[key], flags) for key, flags in wanted.items() if key not in answers}
         if not changes or not self._rules.of(side).flags:
             return {key: now[key] for key in wanted}
         self._touched.add(side)
@@ -670,7 +670,7 @@ class Work:
             return
         wanted = {_key(seen.row, side): action.flags for seen, action in burials}
         now = {_key(seen.row, side): _now(seen, side) or NONE for seen, _ in burials}
-        changes = {key: flags for key, flags in wanted.items() if flags != now[key]}
+        changes = {key: FlagChange(now[key], flags) for key, flags in wanted.items() if flags != now[key]}
         if changes:
             self._touched.add(side)
             for key, flags in self._box(side).set_flags(changes):
@@ -725,7 +725,8 @@ class Work:
         may = self._rules.of(side)
         if not may.expunge:
             wanted |= {key: here[key].flags | {DELETED} for key in doomed}
-        for key, flags in self._box(side).set_flags(wanted) if wanted and may.flags else ():
+        changes = {key: FlagChange(here[key].flags, flags) for key, flags in wanted.items()}
+        for key, flags in self._box(side).set_flags(changes) if changes and may.flags else ():
             self._tell(MARKED if DELETED in flags else FLAGGED, side, key, " ".join(sorted(flags)))
         for batch in _batches(doomed) if may.expunge else ():
             list(self._take_away(side, batch, touched))

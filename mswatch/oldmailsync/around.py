@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from mswatch.mailsync.flags import Flags
+from mswatch.mailsync.flags import FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Content,
@@ -114,8 +114,8 @@ class MailboxAround(Mailbox):
     def add(self, messages: Iterable[Message]) -> Iterator[Added | NotAdded]:
         return self.inner.add(messages)
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
-        return self.inner.set_flags(wanted)
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
+        return self.inner.set_flags(changes)
 
     def prepare(self, messages: Iterable[Message], prepared: Callable[[Prepared], None]) -> bool:
         return False  # what arrives is told mailbox by mailbox, as the old program does

@@ -70,6 +70,23 @@ KNOWN: list[tuple[bytes, Response]] = [
         Status("OK", Code("PERMANENTFLAGS", "(\\Seen \\*)", words=SEEN | {"\\*"}), "ok"),
     ),
     (
+        b"* OK [PERMANENTFLAGS (OIB-Seen-[Gmail]/Important \\Seen)] [x] ok",
+        Status(
+            "OK",
+            Code(
+                "PERMANENTFLAGS",
+                "(OIB-Seen-[Gmail]/Important \\Seen)",
+                words=SEEN | {"OIB-Seen-[Gmail]/Important"},
+            ),
+            "[x] ok",
+        ),
+    ),
+    (
+        b'* NO [BADCHARSET ("a]b" "c\\"]")] no',
+        Status("NO", Code("BADCHARSET", '("a]b" "c\\"]")'), "no"),
+    ),
+    (b'* OK [OTHER it is 5" (long] text"', Status("OK", Code("OTHER", 'it is 5" (long'), 'text"')),
+    (
         b"A3 OK [APPENDUID 38505 3955,12:10] done",
         Tagged(
             "A3",

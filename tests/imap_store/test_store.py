@@ -25,7 +25,7 @@ from mswatch.mailsync.stores.imap_names import ImapNames
 from mswatch.names import NameForm
 from tests.servers.dovecot import Dovecot
 from tests.servers.maildir import deliver, make_message, set_flags
-from tests.stores.contract import StoreContract, add, bodies, body, message, whole
+from tests.stores.contract import StoreContract, add, bodies, body, change_flags, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -128,7 +128,7 @@ def test_round_trips(dovecot: Dovecot, user: str) -> None:
     with costing(store, 1):
         assert len(bodies(mailbox, keys)) == 200
     with costing(store, 1):
-        list(mailbox.set_flags({key: frozenset({SEEN, str(int(key) % 3)}) for key in keys}))
+        change_flags(mailbox, {key: frozenset({SEEN, str(int(key) % 3)}) for key in keys}, NONE)
     with costing(store, 2):  # marked and expunged; looked for
         assert len(list(mailbox.remove(keys[:50]))) == 50
     store.make_mailbox("other")
@@ -198,7 +198,7 @@ def test_what_was_asked_ahead_is_not_wanted(
     if other == "list":
         assert set(store.mailboxes()) == {"INBOX", "a", "b", "box", "c"}
     elif other == "flags":
-        assert dict(first.set_flags({keys[0]: frozenset({SEEN})})) == {keys[0]: frozenset({SEEN})}
+        assert change_flags(first, {keys[0]: frozenset({SEEN})}, NONE) == {keys[0]: frozenset({SEEN})}
     elif other == "again":
         assert subjects(first, keys) == {b"a-0", b"a-1", b"a-2"}
     elif other == "upload":

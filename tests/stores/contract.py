@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from mswatch.mailsync.flags import ANSWERED, FLAGGED, NONE, SEEN, Flags
+from mswatch.mailsync.flags import ANSWERED, DELETED, FLAGGED, NONE, SEEN, FlagChange, Flags
 from mswatch.mailsync.state import NewRow, State
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -53,6 +53,15 @@ def add(mailbox: Mailbox, data: bytes, flags: Flags = NONE) -> Key:
     (answer,) = mailbox.add([message(data, flags)])
     assert isinstance(answer, Added), answer
     return answer.key
+
+
+def change_flags(
+    mailbox: Mailbox, wanted: Mapping[Key, Flags], seen: Flags | None = None
+) -> dict[Key, Flags]:
+    """Change flags from those that are seen now, or were seen before, to these, and return what is agreed."""
+    present = whole(mailbox).present if seen is None else dict.fromkeys(wanted, seen)
+    changes = {key: FlagChange(present.get(key) or NONE, flags) for key, flags in wanted.items()}
+    return dict(mailbox.set_flags(changes))
 
 
 def whole(mailbox: Mailbox, since: bytes | None = None) -> Scan:
@@ -192,7 +201,7 @@ class StoreContract:
         """Flags become what was asked for; keys stay; the answer is what a scan says."""
         keys = [add(mailbox, body()), add(mailbox, body(), self.kept)]
         for wanted in (self.kept, NONE, frozenset({SEEN}), frozenset({SEEN})):
-            answers = dict(mailbox.set_flags(dict.fromkeys(keys, wanted)))
+            answers = change_flags(mailbox, dict.fromkeys(keys, wanted))
             assert answers == dict.fromkeys(keys, wanted & self.kept)
             assert whole(mailbox).present == answers
 
@@ -200,8 +209,35 @@ class StoreContract:
         """An impossible keyword is left out of the answer, and does no harm to others."""
         key = add(mailbox, body())
         wanted = frozenset({SEEN, "no keyword at all (", "\\Unheard"})
-        assert dict(mailbox.set_flags({key: wanted})) == {key: frozenset({SEEN})}
+        assert change_flags(mailbox, {key: wanted}) == {key: frozenset({SEEN})}
         assert whole(mailbox).present == {key: frozenset({SEEN})}
+
+    def test_flags_that_others_changed_meanwhile(self, store: Store, mailbox: Mailbox) -> None:
+        """Only what is asked for is different; what others did stays, and is not in the answer."""
+        keys = [add(mailbox, body(), frozenset({SEEN, ANSWERED})) for _ in range(3)]
+        seen = whole(mailbox).present[keys[0]] or NONE
+        mailbox.close()
+        theirs = store.open_mailbox("box")  # another mailbox in between, or another program
+        change_flags(
+            theirs, {keys[0]: seen | {FLAGGED}, keys[1]: seen - {ANSWERED}, keys[2]: seen | {DELETED}}
+        )
+        theirs.close()
+        mine = store.open_mailbox("box")
+        answers = change_flags(
+            mine, {keys[0]: seen - {SEEN}, keys[1]: seen | {DELETED}, keys[2]: seen | {DELETED}}, seen
+        )
+        assert answers == {
+            keys[0]: frozenset({ANSWERED}),
+            keys[1]: frozenset({SEEN, ANSWERED, DELETED}),
+            keys[2]: frozenset({SEEN, ANSWERED, DELETED}),
+        }
+        assert whole(mine).present == {
+            keys[0]: frozenset({ANSWERED, FLAGGED}),
+            keys[1]: frozenset({SEEN, DELETED}),
+            keys[2]: frozenset({SEEN, ANSWERED, DELETED}),
+        }
+        assert mine.stamp(keys[0]) is None
+        assert mine.stamp(keys[1]) is None
 
     def test_removed(self, mailbox: Mailbox) -> None:
         """A removed message is gone, others stay; removing it again changes nothing."""
@@ -219,7 +255,7 @@ class StoreContract:
         assert [each[0] for each in mailbox.headers([gone, here]) if not isinstance(each, NotRead)] == [here]
         assert [each.key for each in mailbox.read([gone, here])] == [here]
         wanted = dict.fromkeys([gone, here], frozenset({SEEN}))
-        assert [key for key, _ in mailbox.set_flags(wanted)] == [here]
+        assert list(change_flags(mailbox, wanted)) == [here]
 
     def test_moved(self, store: Store, mailbox: Mailbox) -> None:
         """A moved message is in the other mailbox with bytes and flags, and here no more."""
@@ -264,7 +300,7 @@ class StoreContract:
         assert store.mailboxes(["box"])["box"].mark in (mark, None)
         scan = mailbox.scan(mark)
         assert (dict(scan.present), list(scan.vanished)) == ({}, [])
-        list(mailbox.set_flags({key: frozenset({SEEN})}))
+        change_flags(mailbox, {key: frozenset({SEEN})})
         assert store.mailboxes()["box"].mark != mark
         assert mailbox.scan(mark).present == {key: frozenset({SEEN})}
         self.settle()
@@ -280,7 +316,7 @@ class StoreContract:
         known: dict[Key, Stamp | None] = {key: first.stamps.get(key) for key in keys}
         doubtful, flagged, gone, left = keys
         known[doubtful] = None
-        list(mailbox.set_flags({flagged: frozenset({SEEN})}))
+        change_flags(mailbox, {flagged: frozenset({SEEN})})
         list(mailbox.remove([gone]))
         new = add(mailbox, body())
         with remembered(known) as mailbox.known:

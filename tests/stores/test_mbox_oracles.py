@@ -22,7 +22,7 @@ from tests.mailsync.kinds import KindWorld
 from tests.mailsync.worlds import FORM
 from tests.servers import oldmailsync
 from tests.servers.dovecot import Dovecot
-from tests.stores.contract import add, bodies, body, message, whole
+from tests.stores.contract import add, bodies, body, change_flags, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -120,12 +120,12 @@ def test_both_work_on_one_file(tmp_path: Path, dovecot: Dovecot) -> None:
     theirs = through_dovecot(dovecot, root)
     box = theirs.open_mailbox("INBOX")
     uids = list(whole(box).present)
-    list(box.set_flags({uids[1]: frozenset({FLAGGED, "work"})}))
+    change_flags(box, {uids[1]: frozenset({FLAGGED, "work"})})
     list(box.remove([uids[3]]))
     theirs.close()
     assert whole(mine).present == {keys[0]: NONE, keys[1]: frozenset({FLAGGED, "work"}), keys[2]: NONE}
     list(mine.remove([keys[0]]))
-    list(mine.set_flags({keys[2]: frozenset({SEEN})}))
+    change_flags(mine, {keys[2]: frozenset({SEEN})})
     add(mine, body("new"))
     theirs = through_dovecot(dovecot, root)
     found = dict(whole(theirs.open_mailbox("INBOX")).present)

@@ -15,7 +15,7 @@ from mswatch.mailsync.stores.mh import MhStore
 from mswatch.mailsync.stores.mh_sequences import Sequences, storable
 from mswatch.names import NameForm
 from tests.mailsync.kinds import KindWorld, at_work_on_both, names_made
-from tests.stores.contract import TreeContract, add, bodies, body, whole
+from tests.stores.contract import TreeContract, add, bodies, body, change_flags, whole
 
 FORM = NameForm("/", "utf-8", (("inbox", "INBOX"),))
 LONG_AGO_NS = 1_600_000_000_000_000_000
@@ -99,7 +99,7 @@ def test_sequences_are_flags(store: MhStore, root: Path) -> None:
     none: frozenset[str] = frozenset()
     assert flags == [{SEEN, ANSWERED}, {SEEN, "work"}, {ANSWERED}, none, none, {SEEN, FLAGGED}]
     first = next(iter(whole(mailbox).present))
-    list(mailbox.set_flags({first: none}))
+    change_flags(mailbox, {first: none})
     text = "cur: 2\nunseen: 1 3-5\nreplied: 3\nflagged: 6\nwork: 2\n"
     assert (root / "box/.mh_sequences").read_text() == text
 

@@ -22,6 +22,9 @@ What the engine relies on (``tests/stores/contract.py`` tests it on every store)
   many as it likes before it answers, in any order, and has answered all when the iterator ends.  Bodies
   are streamed: a body is read before the next message is pulled, and never held whole unless it is
   small.  When it breaks off (an exception), what was not answered is uncertain.
+* **Flags are changed, not replaced.**  ``set_flags`` is told what is to be different, and does nothing to
+  the other flags.  Its answer is what both sides agreed on and not what it found: flags that somebody else
+  set or took away between the look and the change are different from it at the next look.
 * **Marks are cheap.**  A mark stands for the content of a mailbox at one moment: equal marks, equal keys
   and flags.  None says that nothing can be promised.  A mark that might also be the mark of a later
   content is not given.
@@ -43,7 +46,7 @@ from dataclasses import dataclass, field
 
 from mswatch.errors import TemporaryError
 from mswatch.mailsync.content import Digesting
-from mswatch.mailsync.flags import Flags
+from mswatch.mailsync.flags import FlagChange, Flags
 
 Key = bytes
 Mark = bytes
@@ -272,8 +275,12 @@ class Mailbox(ABC):
         return False
 
     @abstractmethod
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
-        """Give messages these flags; answer which flags they have then, without those that cannot be kept."""
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
+        """Add and take away flags, and touch no others, whatever the messages have by now.
+
+        Answer with ``FlagChange.agreed``: the flags a message was seen with, and of the change what the store
+        keeps.  What others did meanwhile is never in the answer, and no stamp is given that would hide it.
+        """
 
     def stamp(self, key: Key) -> Stamp | None:
         """Return the stamp of a message whose flags were just set; None if it is not known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
+from typing import Literal as OneOf
 
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, NewMessage
@@ -25,7 +26,7 @@ from mswatch.imap.responses import (
 )
 from mswatch.imap.responses import Flags as AllowedFlags
 from mswatch.mailsync import pairing
-from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NONE, SEEN, Flags
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NONE, SEEN, FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -415,25 +416,30 @@ class ImapMailbox(Mailbox):
             and (flag.lower() in allowed or (can_make and not flag.startswith("\\")))
         )
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
-        if not wanted:
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
+        if not changes:
             return
         self._ensure_selected()
-        groups: dict[Flags, list[Key]] = {}
-        for key, flags in wanted.items():
-            groups.setdefault(self._storable(flags), []).append(key)
+        groups: dict[tuple[OneOf["+", "-"], Flags], list[Key]] = {}
+        possible = {}
+        for key, change in changes.items():
+            taken = change.seen - self._storable(change.removed)
+            possible[key] = can = FlagChange(change.seen, taken | self._storable(change.added))
+            for how, flags in (("+", can.added), ("-", can.removed)):
+                if flags:
+                    groups.setdefault((how, flags), []).append(key)
         stores = [
-            commands.uid_store(piece, "", flags)
-            for flags, keys in groups.items()
+            commands.uid_store(piece, how, flags)
+            for (how, flags), keys in groups.items()
             for piece in uids_of(keys).pieces(commands.SET_LENGTH)
         ]
         held: dict[Key, Flags] = {}
-        pieces = uids_of(wanted).pieces(commands.SET_LENGTH)
+        pieces = uids_of(changes).pieces(commands.SET_LENGTH)
         asked = [commands.uid_fetch(piece, ["UID", "FLAGS"]) for piece in pieces]
         for event in self._do(*stores, *asked):
             if isinstance(event, Fetch) and event.uid is not None and event.flags is not None:
                 held[key_of(event.uid)] = _lasting(event.flags)
-        yield from ((key, held[key]) for key in wanted if key in held)
+        yield from ((key, _agreed(change, held[key])) for key, change in possible.items() if key in held)
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         if keys:
@@ -602,6 +608,13 @@ class _Opened:
 def _lasting(flags: Flags) -> Flags:
     """Return flags without those of a session; the same object for the same ones: messages are many."""
     return flags - RECENT
+
+
+def _agreed(change: FlagChange, held: Flags) -> Flags:
+    """Return what of a change a server kept, spelt as it spells it: some know a keyword in another case."""
+    asked = {flag.lower() for flag in change.added}
+    kept = frozenset(flag for flag in held - change.seen if flag.lower() in asked)
+    return (change.wanted - change.added) | kept
 
 
 def _found(event: object) -> NumberSet | None:

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from mswatch.mailsync.flags import NONE, Flags
+from mswatch.mailsync.flags import NONE, FlagChange, Flags
 from mswatch.mailsync.stores.contract import Key, MailboxError
 from mswatch.mailsync.stores.file_lock import make_lock, remove_left_over_lock
 from mswatch.mailsync.stores.synced import bring_to_disk
@@ -102,13 +102,17 @@ class Keywords:
             lines = "".join(f"{index} {name}\n" for index, name in enumerate(self._names) if name)
             _replace(self._directory + b"/" + _LIST, lines.encode())
 
-    def write(self, flags: Mapping[Key, Flags]) -> None:
-        """Write the keywords that are not in file names."""
-        if not self._courier:
+    def change(self, changes: Mapping[Key, FlagChange]) -> None:
+        """Change the keywords that are not in file names, as they are now."""
+        if not self._courier or not any(
+            (change.added | change.removed) - _SYSTEM for change in changes.values()
+        ):
             return
-        for key, wanted in flags.items():
-            keywords = frozenset(flag for flag in wanted if flag not in _SYSTEM)
-            if keywords != self.by_message.get(key, NONE):
+        self.by_message = _read_courier(self._directory + _COURIER)
+        for key, change in changes.items():
+            now = self.by_message.get(key, NONE)
+            keywords = change.upon(now) - _SYSTEM
+            if keywords != now:
                 lines = "".join(f"{keyword}\n" for keyword in sorted(keywords))
                 _replace(self._directory + _COURIER + b"/" + key, lines.encode())
                 self.by_message[key] = keywords

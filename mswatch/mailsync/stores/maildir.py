@@ -37,7 +37,7 @@ from pathlib import Path
 
 from mswatch.errors import UnavailableError
 from mswatch.mailsync.derived import Derived
-from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, NONE, SEEN, Flags
+from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, NONE, SEEN, FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -605,7 +605,7 @@ class _MaildirMailbox(Mailbox):
                 except BaseException:
                     _remove_quietly(os.unlink, self._tmp + key)
                     raise
-                place = b":2," + self._letters(flags, b"") if flags else b"/"
+                place = b":2," + b"".join(sorted(self._letters(flags))) if flags else b"/"
                 stamp = self._stamp(place) if self._keywords.in_names else None
                 written.messages.append((place, Added(message.key, key, flags, stamp)))
         except BaseException as error:
@@ -638,29 +638,35 @@ class _MaildirMailbox(Mailbox):
             self._listed = None  # it is not complete any more
         return [self._new, self._cur]
 
-    def _letters(self, flags: Flags, kept: bytes) -> bytes:
-        """Return the letters of flags in the order of maildir(5), with those kept that mean nothing to us."""
-        letters = {_LETTER_OF.get(flag) or self._keywords.letter(flag) for flag in flags} - {b""}
-        unknown = {kept[i : i + 1] for i in range(len(kept))} - _LETTERS.keys()
-        return b"".join(sorted(letters | {letter for letter in unknown if not self._keywords.name(letter)}))
+    def _letters(self, flags: Flags) -> set[bytes]:
+        return {_LETTER_OF.get(flag) or self._keywords.letter(flag) for flag in flags} - {b""}
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+    def _letters_upon(self, letters: bytes, change: FlagChange) -> bytes | None:
+        """Return the letters after a change in the order of maildir(5); None if they stay the same.
+
+        All others stay, whatever they mean.
+        """
+        were = {letters[i : i + 1] for i in range(len(letters))}
+        become = (were - self._letters(change.removed)) | self._letters(change.added)
+        return b"".join(sorted(become)) if become != were else None
+
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
         done = []
         self._left_new = False
         self._stamps.clear()
-        self._recall(wanted)
-        for key, flags in wanted.items():
-            storable = self._keywords.storable(flags)
-            result = self._where_it_is(key, partial(self._rename, storable))
+        self._recall(changes)
+        for key, change in changes.items():
+            agreed = change.agreed(self._keywords.storable(change.added))
+            result = self._where_it_is(key, partial(self._rename, FlagChange(change.seen, agreed)))
             if isinstance(result, NotRead):
                 raise MailboxError(result.reason)
             if result is not None:
-                done.append((key, storable))
+                done.append((key, agreed))
                 # At once: others may give it other flags, which a list made for another message tells.
                 place = self._last_seen(key)
-                if place is not None and self._keywords.in_names and self._flags(place) == storable:
+                if place is not None and self._keywords.in_names and self._flags(place) == agreed:
                     self._stamps[key] = self._stamp(place)
-        self._keywords.write(dict(done))
+        self._keywords.change({key: FlagChange(changes[key].seen, agreed) for key, agreed in done})
         if self._left_new:
             bring_to_disk(self._new)
         bring_to_disk(self._cur)
@@ -677,13 +683,12 @@ class _MaildirMailbox(Mailbox):
                     ending = stamp.partition(b"\0")[0]
                     self._moved[key] = ending if b":" in ending else b"/" + ending
 
-    def _rename(self, flags: Flags, key: Key, place: Place) -> int:
+    def _rename(self, change: FlagChange, key: Key, place: Place) -> int:
+        """Rename a file from this name, if it still has it, to that with the letters of other flags."""
         base, _, info = place.partition(b":")
-        letters = self._letters(flags, info[2:] if info.startswith(b"2,") else b"")
-        if not letters and place.startswith(b"/") and not info:
-            return 0
-        new_place = base.removeprefix(b"/") + b":2," + letters
-        if new_place != place:
+        letters = self._letters_upon(info[2:] if info.startswith(b"2,") else b"", change)
+        if letters is not None:
+            new_place = base.removeprefix(b"/") + b":2," + letters
             os.rename(self._path(key, place), self._path(key, new_place))
             self._left_new |= place.startswith(b"/")
             self._moved[key] = new_place

@@ -33,7 +33,7 @@ from typing import IO, NamedTuple
 
 from mswatch.errors import UnavailableError
 from mswatch.mailsync import pulse
-from mswatch.mailsync.flags import NONE, Flags
+from mswatch.mailsync.flags import NONE, FlagChange, Flags
 from mswatch.mailsync.stores import mbox_format as form_of
 from mswatch.mailsync.stores.contract import (
     Added,
@@ -571,20 +571,27 @@ class _MboxMailbox(Mailbox):
                 self._rewrite(fd, index, lambda entry, header: header, index.flags())
             return [entry.key for entry in added]
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
         with self._writing() as (fd, index):
-            there = {key: form_of.storable(flags) for key, flags in wanted.items() if key in index.by_key}
-            changed = {key: flags for key, flags in there.items() if flags != index.by_key[key].flags}
-            for key in [key for key in changed if _has_no_end_of_header(fd, index.by_key[key])]:
-                del changed[key]
-                there[key] = index.by_key[key].flags
+            there = {key: change for key, change in changes.items() if key in index.by_key}
+            agreed = {key: change.agreed(form_of.storable(change.added)) for key, change in there.items()}
+            changed = {}
+            for key, flags in agreed.items():
+                now = index.by_key[key].flags
+                become = FlagChange(there[key].seen, flags).upon(now)
+                if become == now:
+                    continue
+                if _has_no_end_of_header(fd, index.by_key[key]):
+                    agreed[key] = there[key].seen
+                else:
+                    changed[key] = become
 
             def flagged(entry: _Entry, header: bytes) -> bytes:
                 return form_of.with_flags(header, changed[entry.key]) if entry.key in changed else header
 
             if changed:
                 self._rewrite(fd, index, flagged, index.flags().union(*changed.values()))
-        yield from there.items()
+        yield from agreed.items()
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         doomed = set(keys)

@@ -28,7 +28,7 @@ from secrets import randbelow
 
 from mswatch.errors import UnavailableError
 from mswatch.mailsync import pulse
-from mswatch.mailsync.flags import NONE, Flags
+from mswatch.mailsync.flags import NONE, FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
     Key,
@@ -430,12 +430,21 @@ class _MhMailbox(Mailbox):
             os.unlink(path)
         return keys
 
-    def set_flags(self, wanted: Mapping[Key, Flags]) -> Iterator[tuple[Key, Flags]]:
+    def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
         with self._writing() as fd:
             numbers = self._list()
-            done = {key: storable(flags) for key, flags in wanted.items() if key in numbers}
-            self._change(fd, {numbers[key]: flags for key, flags in done.items()})
-        yield from done.items()
+            agreed = {
+                key: change.agreed(storable(change.added))
+                for key, change in changes.items()
+                if key in numbers
+            }
+            now = Sequences(os.pread(fd, SEQUENCES_LIMIT, 0)).flags(numbers[key] for key in agreed)
+            become = {
+                numbers[key]: FlagChange(changes[key].seen, flags).upon(now[numbers[key]])
+                for key, flags in agreed.items()
+            }
+            self._change(fd, become)
+        yield from agreed.items()
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
         with self._writing() as fd:
