@@ -60,7 +60,7 @@ _ITEM = re.compile(
 )
 _UNTAGGED = re.compile(rb"\* +(?:([0-9]{1,10}) +)?([^ \[(]+) *")
 _TAGGED = re.compile(rb"([^\x00-\x20(){%*\"\\+\x7f]+) +(OK|NO|BAD)(?: +|\Z)", re.IGNORECASE)
-# A code ends at the first bracket that is in no string and no list: a keyword may hold one, if not by the RFC.
+# A code ends at the first bracket that is in no string and no list: there are keywords with brackets.
 _QUOTED = rb'"(?:[^"\\]|\\.)*"'
 _CODE = re.compile(
     rb'\[([^\]\s]+)(?: ((?:[^\]"(]|' + _QUOTED + rb'|\((?:[^()"]|' + _QUOTED + rb")*\))*))?\] *"

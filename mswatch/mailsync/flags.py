@@ -24,10 +24,10 @@ NONE: Flags = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class FlagChange:
-    """What is to become of a message's flags: the difference between those it was seen with and those it gets.
+    """What is to become of a message's flags: those it was seen with, and those it is to have.
 
-    Others may have changed the message since it was seen.  A difference undoes nothing of that: it touches
-    only flags that are to be other ones than they were.
+    Others may have changed the message since it was seen.  The difference
+    undoes nothing of that: it touches no other flags.
     """
 
     seen: Flags

@@ -11,10 +11,11 @@ import pytest
 from mswatch.errors import MswatchError
 from mswatch.imap_session.login import log_in
 from mswatch.imap_session.settings import Login
-from mswatch.mailsync.stores.contract import Mailbox, Message, NotAdded
+from mswatch.mailsync.flags import DRAFT, FLAGGED, SEEN, FlagChange
+from mswatch.mailsync.stores.contract import Expected, Mailbox, Message, NotAdded
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.imap_session.scripted import SILENT, Heard, Step, scripted
-from tests.stores.contract import body, message
+from tests.stores.contract import bodies, body, message
 
 IN = b"* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LITERAL+ LIST-STATUS] in\r\n"
 ACQUAINTED = (
@@ -143,3 +144,45 @@ def test_message_that_is_too_big() -> None:
         (answer,) = mailbox.add([message(body())])
     assert isinstance(answer, NotAdded)
     assert "too big" in answer.reason
+
+
+PERMANENT = b"* OK [PERMANENTFLAGS (\\Seen \\Flagged OIB-Seen-[Gmail]/Important)] these\r\n"
+
+
+def test_only_flags_that_differ_are_sent() -> None:
+    """Flags that are not named are not touched, and the others' are not agreed on."""
+    held = b'* 1 FETCH (UID 3 FLAGS (\\Flagged \\Answered other "also"))\r\n'
+    sent = (
+        b"A4 UID STORE 3 +FLAGS.SILENT (\\Flagged)\r\n"
+        b"A5 UID STORE 3 -FLAGS.SILENT (\\Seen)\r\n"
+        b"A6 UID FETCH 3 (UID FLAGS)\r\n"
+    )
+    with mailbox_on(
+        OPENED + PERMANENT + b"A3 OK\r\n",
+        Heard(sent),
+        b"A4 OK\r\nA5 OK\r\n" + held + b"A6 OK\r\n",
+    ) as mailbox:
+        seen = frozenset({SEEN, "other", "unnamed"})
+        wanted = frozenset({FLAGGED, DRAFT, "new"})
+        answers = dict(mailbox.set_flags({b"3": FlagChange(seen, wanted)}))
+    assert answers == {b"3": frozenset({FLAGGED, "other", "unnamed"})}
+
+
+BODIES = ((1, 3, b"one"), (2, 4, b"two"))
+
+
+def test_commands_that_are_answered_one_after_the_other() -> None:
+    """The end of a scan is heard once; what was asked for behind it is had all the same."""
+    flags = b"* 1 FETCH (UID 3 FLAGS ())\r\n* 2 FETCH (UID 4 FLAGS ())\r\n"
+    one, two = (b"* %d FETCH (UID %d FLAGS () BODY[] {3}\r\n%b)\r\n" % each for each in BODIES)
+    with store_on(
+        Heard(b"LIST"),
+        b'* LIST () "/" box\r\n* STATUS box (MESSAGES 2 UIDVALIDITY 7 UIDNEXT 9)\r\nA3 OK\r\n',
+        Heard(b"INTERNALDATE"),
+        OPENED + b"A4 OK\r\n" + flags + b"A5 OK\r\n" + one + two + b"A6 OK\r\n",
+    ) as store:
+        store.mailboxes()
+        store.expect([Expected("box", scans=True, keys=None)])
+        mailbox = store.open_mailbox("box")
+        keys = list(mailbox.scan(None).present)
+        assert list(bodies(mailbox, keys).values()) == [b"one", b"two"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from mswatch.imap_session.glance import Look, Said, glance
 from mswatch.imap_session.login import log_in
+from mswatch.imap_session.session import Session
 from mswatch.imap_session.settings import Login, Server
 from mswatch.mailsync.decide import Side
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, FORWARDED, SEEN
@@ -25,6 +27,8 @@ from tests.servers.dovecot import Dovecot
 from tests.stores.contract import StoreContract, add
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+SILENCE_S = 10.0  # so long a server may say nothing; a whole run takes less
 
 _users = itertools.count(1)
 
@@ -117,6 +121,7 @@ class Upload(World):
     """A world whose far side is an account that holds nothing yet."""
 
     far: Callable[[], Store]
+    logins = 0
 
     def store(self, side: Side) -> Store:
         return super().store(side) if side == "near" else self.far()
@@ -130,17 +135,24 @@ def upload(request: pytest.FixtureRequest, tmp_path: Path) -> Upload:
         for number in range(3):
             world.put("near", name, f"{name.replace('/', '-')}-{number}")
     if request.param == "courier":
-        server, login = Server(tunnel=courier_tunnel(tmp_path)), Login()
+        server, login = Server(tunnel=courier_tunnel(tmp_path), timeout_s=SILENCE_S), Login()
     elif request.param == "cyrus":
         cyrus: Cyrus = request.getfixturevalue("cyrus")
         user = f"upload{next(_users)}"
         cyrus.add_user(user)
-        server, login = cyrus.server, Login(user, file=password_file(tmp_path / "password", PASSWORD))
+        server = cyrus.server._replace(timeout_s=SILENCE_S)
+        login = Login(user, file=password_file(tmp_path / "password", PASSWORD))
     else:
         dovecot: Dovecot = request.getfixturevalue("dovecot")
         capabilities = () if request.param == "dovecot" else ("imap_capability = IMAP4rev1",)
-        server, login = Server(tunnel=dovecot.tunnel(f"upload{next(_users)}", *capabilities)), Login()
-    world.far = lambda: ImapStore("far", lambda: log_in(server, login))
+        tunnel = dovecot.tunnel(f"upload{next(_users)}", *capabilities)
+        server, login = Server(tunnel=tunnel, timeout_s=SILENCE_S), Login()
+
+    def logged_in() -> Session:
+        world.logins += 1
+        return log_in(server, login)
+
+    world.far = lambda: ImapStore("far", logged_in)
     return world
 
 
@@ -151,6 +163,31 @@ def test_first_upload(upload: Upload) -> None:
     assert upload.contents("far") == upload.contents("near")
     assert len(upload.contents("far")) == 5
     assert upload.sync()[1].told == []
+
+
+def test_first_read(upload: Upload, tmp_path: Path) -> None:
+    """Seven full mailboxes are read over one connection; what was answered already is not waited for.
+
+    Some servers tell the end of each command at once, others the ends of several together.
+    """
+    for name in ("box4", "box5"):
+        for number in range(40):
+            upload.put("near", name, f"{name}-{number}", "S" * (number % 2))
+    upload.sync()
+    reading = Upload(tmp_path / "reading")
+    reading.directory.mkdir()
+    reading.make("near", "INBOX")
+    reading.far = upload.far
+    upload.logins = 0
+    began = time.monotonic()
+    outcome, _ = reading.sync()
+    took_s = time.monotonic() - began
+    assert not (outcome.failed or outcome.problems), outcome
+    assert upload.logins == 1
+    assert took_s < SILENCE_S
+    assert reading.contents("near") == upload.contents("near")
+    assert len(reading.contents("near")) == 7
+    assert reading.sync()[1].told == []
 
 
 @pytest.mark.parametrize("upload", ["dovecot", "no extensions", "cyrus"], indirect=True)

@@ -55,16 +55,20 @@ class ImapWorld(KindWorld):
     def store(self, side: Side) -> Store:
         if side not in self.imap_sides:
             return super().store(side)
-        root = self.path(side)
-        location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
-        tunnel = self.dovecot.tunnel("world", location, *self.settings)
-        noted = ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
+        noted = self.command(side)
         return ImapStore(
             side,
             lambda: log_in(Server(tunnel=noted), Login()),
             uses=self.uses,
             subscribed=self.subscribed,
         )
+
+    def command(self, side: Side) -> tuple[str, ...]:
+        """Return a command that is a connection to the account of a side."""
+        root = self.path(side)
+        location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
+        tunnel = self.dovecot.tunnel("world", location, *self.settings)
+        return ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
 
     @property
     def _pids(self) -> Path:

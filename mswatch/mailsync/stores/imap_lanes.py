@@ -35,12 +35,17 @@ class Inquiry:
     tags: list[str] = field(default_factory=list)
     is_wanted: bool = True
     is_lost: bool = False  # too much came before it was wanted
+    _over: set[str] = field(default_factory=set)  # the tags whose end somebody has heard
     _heard: deque[Event] = field(default_factory=deque)
     _size: int = 0
 
     def events(self, *tags: str) -> Iterator[Event]:
-        """Yield what happens until these of its commands are over."""
-        waiting = set(tags)
+        """Yield what happens until these of its commands are over; nothing if they are already.
+
+        Some servers tell the end of each command before they begin with the next one, others tell several
+        together: whoever waits for several may have heard of some already.
+        """
+        waiting = set(tags) - self._over
         while waiting:
             if self.is_lost:
                 raise TemporaryError("more came from the server than was kept", "it is tried again")
@@ -49,6 +54,7 @@ class Inquiry:
                 self._release()
             if isinstance(event, Done):
                 waiting.discard(event.tag)
+                self._over.add(event.tag)
             yield event
 
     def begin(self) -> None:

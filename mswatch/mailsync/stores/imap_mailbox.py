@@ -420,17 +420,20 @@ class ImapMailbox(Mailbox):
         if not changes:
             return
         self._ensure_selected()
-        groups: dict[tuple[OneOf["+", "-"], Flags], list[Key]] = {}
+        added: dict[Flags, list[Key]] = {}
+        removed: dict[Flags, list[Key]] = {}
+        ways: list[tuple[OneOf["+", "-"], dict[Flags, list[Key]]]] = [("+", added), ("-", removed)]
         possible = {}
         for key, change in changes.items():
             taken = change.seen - self._storable(change.removed)
             possible[key] = can = FlagChange(change.seen, taken | self._storable(change.added))
-            for how, flags in (("+", can.added), ("-", can.removed)):
-                if flags:
-                    groups.setdefault((how, flags), []).append(key)
+            added.setdefault(can.added, []).append(key)
+            removed.setdefault(can.removed, []).append(key)
         stores = [
             commands.uid_store(piece, how, flags)
-            for (how, flags), keys in groups.items()
+            for how, groups in ways
+            for flags, keys in groups.items()
+            if flags
             for piece in uids_of(keys).pieces(commands.SET_LENGTH)
         ]
         held: dict[Key, Flags] = {}
