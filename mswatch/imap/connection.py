@@ -43,10 +43,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import cast
 
 from mswatch.imap.commands import Command, Literal, Upload
-from mswatch.imap.errors import EndedError, MisuseError, ProtocolError
-from mswatch.imap.framing import BodyChunk, Framer
+from mswatch.imap.errors import EndedError, MisuseError, ProtocolError, UnfinishedError
+from mswatch.imap.framing import BodyChunk, Frame, Framer
 from mswatch.imap.parsing import parse
 from mswatch.imap.responses import (
     Capabilities,
@@ -153,6 +154,7 @@ class Connection:
         self._deflate: zlib._Compress | None = None
         self._inflate: zlib._Decompress | None = None
         self._compressed = b""
+        self._unfinished: Frame | None = None  # a FETCH that some servers close in a line of its own
 
     # Sending
 
@@ -311,8 +313,18 @@ class Connection:
                     raise EndedError("" if self._framer.is_between_frames else " in the middle of a response")
                 return None
             if isinstance(frame, BodyChunk):
+                if self._unfinished is not None:
+                    raise _unfinished(frame.begun)
                 return frame
-            response = parse(frame)
+            if not frame[0]:
+                continue  # an empty line between responses, which some servers send, says nothing
+            if self._unfinished is not None:
+                frame, self._unfinished = _finished(self._unfinished, frame), None
+            try:
+                response = parse(frame)
+            except UnfinishedError:
+                self._unfinished = frame
+                continue
             if type(response) is Fetch:
                 return response
             event = self._take(response)
@@ -446,3 +458,15 @@ class Connection:
                 raise ProtocolError("a challenge that is not in base64", text) from None
             first = command.mechanism.respond(challenge)
         self._queue.appendleft(_Bytes("", base64.b64encode(first) + b"\r\n"))
+
+
+def _unfinished(text: bytes) -> ProtocolError:
+    return ProtocolError("the end of a FETCH was expected", text)
+
+
+def _finished(begun: Frame, rest: Frame) -> Frame:
+    """Put a FETCH and the line with its end together; it is believed only if it ends there."""
+    line = cast(bytes, rest[0])
+    if line != b")":
+        raise _unfinished(line)
+    return [*begun[:-1], cast(bytes, begun[-1]) + line]

@@ -24,6 +24,10 @@ class ProtocolError(TemporaryError):
         )
 
 
+class UnfinishedError(ProtocolError):
+    """A FETCH is not over where its line is."""
+
+
 class EndedError(TemporaryError):
     """The server ended the connection without a word."""
 

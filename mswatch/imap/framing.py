@@ -31,7 +31,7 @@ _BODY = re.compile(
     rb"[ (]((?:BODY|BINARY)\[[^\]]*\](?:<[0-9]+>)?|RFC822(?:\.TEXT|\.HEADER)?) ~?\{[0-9]+\+?\}\Z",
     re.IGNORECASE,
 )
-_FETCH = re.compile(rb"\* [0-9]+ FETCH ", re.IGNORECASE)
+_FETCH = re.compile(rb"\* +[0-9]+ +FETCH ", re.IGNORECASE)
 
 
 class Streamed(NamedTuple):

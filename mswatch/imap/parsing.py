@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from mswatch.imap.errors import ProtocolError
+from mswatch.imap.errors import ProtocolError, UnfinishedError
 from mswatch.imap.framing import Frame
 from mswatch.imap.numbers import LARGEST, NumberSet
 from mswatch.imap.reader import Reader, decode
@@ -52,7 +52,7 @@ _SYSTEM_FLAGS = {
 }
 _FLAG_SETS_KEPT = 4096
 
-_FETCH = re.compile(rb"\* ([0-9]{1,10}) FETCH \(", re.IGNORECASE)
+_FETCH = re.compile(rb"\* +([0-9]{1,10}) +FETCH +\(", re.IGNORECASE)
 # (name, number, list, string): one of the last three; then a blank, or the end.
 _ITEM = re.compile(
     rb"(UID|FLAGS|MODSEQ|RFC822\.SIZE|INTERNALDATE) "
@@ -67,6 +67,7 @@ _CODE = re.compile(
 )
 _ANY_CODE = re.compile(rb"\[([^\]\s]+)(?: ([^\]]*))?\] *")  # where strings or lists have no end
 _ORDERED_RANGE = re.compile(rb"([0-9]{1,10})(?::([0-9]{1,10}))?")
+_SIZE = re.compile(rb"[0-9]{1,19}")
 _WORDS_CODES = {"CAPABILITY", "PERMANENTFLAGS", "BADCHARSET"}
 _NUMBER_CODES = {"UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "UNSEEN", "APPENDLIMIT"}
 _KINDS = {b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"}
@@ -160,6 +161,8 @@ def _rest_of_fetch(reader: Reader, begun: Fetch) -> Fetch:
     number, uid, flags, modseq, size, date, _ = begun
     others: dict[str, Value] = {}
     while not reader.sees(b")"):
+        if reader.is_at_end:
+            raise UnfinishedError("the end of a FETCH was expected", reader.text)
         key = reader.fetch_key()
         if key == "UID":
             uid = reader.number()
@@ -168,7 +171,8 @@ def _rest_of_fetch(reader: Reader, begun: Fetch) -> Fetch:
         elif key == "MODSEQ":
             modseq = _in_parentheses(reader)
         elif key == "RFC822.SIZE":
-            size = reader.number()
+            value = reader.value()
+            size = int(value) if isinstance(value, bytes) and _SIZE.fullmatch(value) else None
         elif key == "INTERNALDATE":
             date = reader.string()
         else:
@@ -256,6 +260,8 @@ def _untagged(frame: Frame) -> Response:
     first = cast(bytes, frame[0])
     match = _UNTAGGED.match(first)
     if match is None:
+        if first.startswith(b"* ["):
+            return Unknown("")  # a code that belongs to no status
         raise ProtocolError("an untagged response was expected", first)
     word = match[2].upper()
     if match[1]:
@@ -392,7 +398,7 @@ def _namespaces(reader: Reader) -> Namespaces:
 
 def _namespace(reader: Reader) -> tuple[NamespaceEntry, ...]:
     if not reader.sees(b"("):
-        if reader.string() is None:
+        if reader.is_at_end or reader.string() is None:
             return ()
         raise reader.error("NIL or (")
     entries = []
@@ -406,7 +412,7 @@ def _namespace(reader: Reader) -> tuple[NamespaceEntry, ...]:
 
 def _identification(reader: Reader) -> Identification:
     if not reader.sees(b"("):
-        reader.string()
+        reader.rest()
         return Identification({})
     fields = {}
     while not reader.sees(b")"):

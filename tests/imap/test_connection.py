@@ -18,7 +18,7 @@ from mswatch.imap.responses import Capabilities, Exists, Fetch, Listed, Status
 from mswatch.imap.sasl import Login, OAuthBearer, Plain, XOAuth2
 from mswatch.imap.scram import ScramSha1
 from mswatch.imap.secret import Secret
-from tests.imap.feeding import connected, events
+from tests.imap.feeding import bytewise, connected, events
 
 
 def ask(connection: Connection, command: commands.Command) -> bytes:
@@ -109,7 +109,7 @@ def test_selected_and_back() -> None:
         assert state_of(connection) is State.AUTHENTICATED
 
 
-@pytest.mark.parametrize("line", [b"A9 OK\r\n", b"A1 OK\r\n", b"+ what?\r\n", b"\r\n", b"garbage\r\n"])
+@pytest.mark.parametrize("line", [b"A9 OK\r\n", b"A1 OK\r\n", b"+ what?\r\n", b")\r\n", b"garbage\r\n"])
 def test_answers_to_nothing(line: bytes) -> None:
     """The end of a command that was not sent, or a question about nothing, breaks the protocol."""
     with pytest.raises(ProtocolError):
@@ -462,3 +462,39 @@ def test_events_in_order() -> None:
     )
     assert [type(event) for event in happened[:2]] == [Listed, Fetch]
     assert connection.enabled == frozenset({"UTF8=ACCEPT"})
+
+
+BODY = b"* 2 FETCH (UID 4 BODY[] {3}\r\none"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\r\n\r\n* 1 EXISTS\r\n\n* 2 EXISTS\r\n", [Exists(1), Exists(2)]),
+        (b"* 1 FETCH (UID 3\r\n)\r\n* 2 EXISTS\r\n", [Fetch(1, uid=3), Exists(2)]),
+        (BODY + b"\r\n)\r\n* 2 EXISTS\r\n", [Fetch(2, uid=4, others={"BODY[]": b"one"}), Exists(2)]),
+        (BODY + b" \r\n\r\n)\r\n", [Fetch(2, uid=4, others={"BODY[]": b"one"})]),
+        (b"* 1 FETCH (UID 3 FLAGS (\\Seen)\r\n)\r\n", [Fetch(1, uid=3, flags=frozenset({"\\Seen"}))]),
+    ],
+)
+def test_what_does_no_harm_is_passed_over(data: bytes, expected: list[object]) -> None:
+    """Empty lines between responses, and the end of a FETCH in a line of its own, say nothing new."""
+    assert events(connected(), data) == expected
+    assert events(connected(), *bytewise(data)) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        BODY + b"\r\nmore of the message\r\n",
+        BODY + b"\r\n* 2 EXISTS\r\n)\r\n",
+        BODY + b"\r\n" + BODY + b")\r\n",
+        BODY + b"\r\n) x\r\n",
+        b"* 1 FETCH (UID 3 FLAGS (\\Seen\r\n))\r\n",
+        b")\r\n",
+    ],
+)
+def test_fetch_that_ends_elsewhere(data: bytes) -> None:
+    """A literal whose length is wrong is never taken for the message, nor its rest for what a server says."""
+    with pytest.raises(ProtocolError):
+        events(connected(), data)

@@ -86,6 +86,12 @@ KNOWN: list[tuple[bytes, Response]] = [
         Status("NO", Code("BADCHARSET", '("a]b" "c\\"]")'), "no"),
     ),
     (b'* OK [OTHER it is 5" (long] text"', Status("OK", Code("OTHER", 'it is 5" (long'), 'text"')),
+    (b"A3 OK [COPYUID]", Tagged("A3", "OK", Code("COPYUID"), "")),
+    (b"* [COPYUID 1 2 3] copied", Unknown("")),
+    (b"* NAMESPACE NIL", Namespaces((), (), ())),
+    (b"* ID", Identification({})),
+    (b"* 1 FETCH  (UID 3)", Fetch(1, uid=3)),
+    (b"*  1 FETCH (RFC822.SIZE NIL INTERNALDATE NIL UID 3)", Fetch(1, uid=3)),
     (
         b"A3 OK [APPENDUID 38505 3955,12:10] done",
         Tagged(
@@ -240,7 +246,6 @@ def test_known_responses(data: bytes, response: Response) -> None:
         b"* ESEARCH ALL 0",
         b"* STATUS x",
         b"* STATUS x (MESSAGES",
-        b"* NAMESPACE NIL NIL",
         b"* QUOTA x (STORAGE 1)",
         b"* 1 FETCH (X " + b"(" * 1000,
         b"* 1 FETCH (UID 99999999999999999999999)",
