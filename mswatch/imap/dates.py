@@ -1,15 +1,23 @@
-"""The date of an internal date (``date-time`` of RFC 9051, 9), to seconds since 1970 and back."""
+"""Dates to seconds since 1970: internal ones (``date-time`` of RFC 9051, 9), and back; and those of headers.
+
+An internal date that is not whole (without a zone, with a year of two digits) is none: a guess could not be
+told from what the server knows.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from math import floor
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBERS = {month.lower().encode(): number for number, month in enumerate(_MONTHS, 1)}
 _DATE = re.compile(
     rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
+_OWN_DATE = re.compile(rb"^date:[ \t]*([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_FIRST, _LAST = -62135596800, 253402300799  # what four digits of a year can say
+LONGEST = 200  # bytes of a date in a header that are looked at
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -28,10 +36,29 @@ def parse_date(text: bytes) -> float | None:
         return None
 
 
+def parse_own_date(header: bytes) -> float | None:
+    """Return what the Date of a message's header (RFC 5322, 3.6.1) stands for; None when there is none.
+
+    One without a zone is taken for UTC: nobody knows better.
+    """
+    from email.utils import parsedate_tz  # seldom needed, and dear
+
+    field = _OWN_DATE.search(header)
+    if field is None:
+        return None
+    try:
+        found = parsedate_tz(field[1][:LONGEST].decode("ascii", "replace"))
+        if found is None:
+            return None
+        date = datetime(*found[:5], min(found[5], 59), tzinfo=timezone.utc)
+        return (date - timedelta(seconds=found[9] or 0) - _EPOCH).total_seconds()
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+
+
 def format_date(seconds: float) -> bytes:
     """Return the date, in UTC, of a number of seconds since 1970; the nearest that IMAP can write."""
-    seconds = min(max(int(seconds), 0), 253402300799)
-    date = _EPOCH + timedelta(seconds=seconds)
+    date = _EPOCH + timedelta(seconds=min(max(floor(seconds), _FIRST), _LAST))
     return (
         f"{date.day:2}-{_MONTHS[date.month - 1]}-{date.year:04} "
         f"{date.hour:02}:{date.minute:02}:{date.second:02} +0000"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, Known, Literal, NewMessage, Upload
-from mswatch.imap.dates import format_date, parse_date
+from mswatch.imap.dates import format_date, parse_date, parse_own_date
 from mswatch.imap.framing import Frame
 from mswatch.imap.numbers import NumberSet
 from mswatch.imap.reader import Reader
@@ -173,6 +173,11 @@ def test_secrets_are_not_shown() -> None:
         (b"01-Foo-2000 00:00:00 +0000", None),
         (b"yesterday", None),
         (b"01-Jan-2000 25:00:00 +0000", None),
+        (b"17-Jul-1996 02:44:25", None),
+        (b"17-Jul-96 02:44:25 -0700", None),
+        (b"NIL", None),
+        (b"", None),
+        (b"31-Dec-1969 23:59:59 +0000", -1),
     ],
 )
 def test_dates(text: bytes, seconds: float | None) -> None:
@@ -180,13 +185,40 @@ def test_dates(text: bytes, seconds: float | None) -> None:
     assert parse_date(text) == seconds
 
 
-@given(st.integers(0, 253402300799))
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (b"Subject: x\nDate: Wed, 17 Jul 1996 02:44:25 -0700 (PDT)\n", 837596665),
+        (b"DATE:\r\n 17 Jul 96 02:44:25 -0700\r\nDate: 1 Jan 2000 00:00:00 +0000", 837596665),
+        (b"Date: 17 Jul 1996 09:44:25\n", 837596665),
+        (b"Date: 17 Jul 1996 09:44:60 GMT\n", 837596699),
+        (b"Resent-Date: 17 Jul 1996 09:44:25 GMT\n", None),
+        (b"Date: 30 Feb 1996 09:44:25 GMT\n", None),
+        (b"Date: 17 Jul 1996 09:44:25 +99999999999999999999\n", None),
+        (b"Date: yesterday\n", None),
+        (b"Date:\n\n", None),
+        (b"", None),
+    ],
+)
+def test_dates_of_messages(header: bytes, seconds: float | None) -> None:
+    """The first Date of a header is read as RFC 5322 has it and as old programs wrote it."""
+    assert parse_own_date(header) == seconds
+
+
+@given(st.binary() | st.text().map(lambda text: b"Date: " + text.encode("utf-8", "surrogatepass")))
+def test_any_header(header: bytes) -> None:
+    """Nothing in a header is an error."""
+    assert parse_own_date(header) is None or abs(parse_own_date(header) or 0) < 1e12
+
+
+@given(st.integers(-62135596800, 253402300799))
 def test_dates_there_and_back(seconds: int) -> None:
     """A date that was written is read as the same."""
     assert parse_date(format_date(seconds)) == seconds
 
 
 def test_dates_that_imap_cannot_write() -> None:
-    """A time before 1970 or after 9999 becomes the nearest that can be written."""
-    assert format_date(-5) == b" 1-Jan-1970 00:00:00 +0000"
+    """A time before 1970 is written as it is; one whose year has not four digits as the nearest that has."""
+    assert format_date(-5.5) == b"31-Dec-1969 23:59:54 +0000"
+    assert format_date(-1e18) == b" 1-Jan-0001 00:00:00 +0000"
     assert format_date(1e18) == b"31-Dec-9999 23:59:59 +0000"

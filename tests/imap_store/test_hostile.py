@@ -186,3 +186,45 @@ def test_commands_that_are_answered_one_after_the_other() -> None:
         mailbox = store.open_mailbox("box")
         keys = list(mailbox.scan(None).present)
         assert list(bodies(mailbox, keys).values()) == [b"one", b"two"]
+
+
+NOW_S = 1_700_000_000
+OWN = b"Date: Wed, 17 Jul 1996 09:44:25 +0000\r\n\r\nx"
+OWN_S = 837596665
+
+
+@pytest.mark.parametrize("length", [0, 100_000])
+@pytest.mark.parametrize(
+    ("date", "with_date", "without"),
+    [
+        (b'INTERNALDATE "14-Nov-2023 22:13:19 +0000" ', NOW_S - 1, NOW_S - 1),
+        (b'INTERNALDATE " 1-Jan-1970 00:00:00 +0000" ', OWN_S, NOW_S),
+        (b'INTERNALDATE "01-Jan-1904 00:00:00 +0000" ', OWN_S, NOW_S),
+        (b'INTERNALDATE "14-Nov-2023 22:13:20" ', OWN_S, NOW_S),
+        (b'INTERNALDATE "14-Nov-23 22:13:20 +0000" ', OWN_S, NOW_S),
+        (b"INTERNALDATE NIL ", OWN_S, NOW_S),
+        (b'INTERNALDATE "" ', OWN_S, NOW_S),
+        (b"", OWN_S, NOW_S),
+    ],
+)
+def test_dates_that_are_none(
+    date: bytes, with_date: int, without: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server does not know, or tells as 1970, is the message's own date, else now; its bytes stay."""
+    monkeypatch.setattr("mswatch.mailsync.stores.imap_mailbox.time.time", lambda: NOW_S)
+    dated = OWN + b"y" * length
+    undated = b"Subject: x\r\n\r\n" + b"y" * length
+    answers = b"".join(
+        b"* %d FETCH (UID %d FLAGS () %bBODY[] {%d}\r\n%b)\r\n" % (uid, uid, date, len(text), text)
+        for uid, text in ((1, dated), (2, undated))
+    )
+    with mailbox_on(OPENED + b"A3 OK\r\n" + answers + b"A4 OK\r\n") as mailbox:
+        read = {
+            each.key: (each.date_ns, b"".join(each.chunks))
+            for each in mailbox.read([b"1", b"2"])
+            if isinstance(each, Message)
+        }
+    assert read == {
+        b"1": (with_date * 10**9, dated.replace(b"\r\n", b"\n")),
+        b"2": (without * 10**9, undated.replace(b"\r\n", b"\n")),
+    }

@@ -8,6 +8,7 @@ import socket
 import tracemalloc
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from mswatch.mailsync.stores.imap_lines import to_crlf, to_lf
 from mswatch.mailsync.stores.imap_names import ImapNames
 from mswatch.names import NameForm
 from tests.servers.dovecot import Dovecot
-from tests.servers.maildir import deliver, make_message, set_flags
+from tests.servers.maildir import deliver, make_message, messages, set_flags
 from tests.stores.contract import StoreContract, add, bodies, body, change_flags, message, whole
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -421,3 +422,18 @@ def test_line_ends_in_any_chunks(chunks: list[bytes]) -> None:
     sent = b"".join(to_crlf(chunks))
     assert b"\n" not in sent.replace(b"\r\n", b"")
     assert sent.replace(b"\r\n", b"\n") == whole_text.replace(b"\r\n", b"\n")
+
+
+def test_time_before_1970_goes_up_as_it_is(dovecot: Dovecot, user: str) -> None:
+    """An old letter that somebody typed in keeps its date on the server."""
+    account = dovecot.account(user)
+    store = ImapStore("far", lambda: log_in(Server(tunnel=dovecot.tunnel(user)), Login()))
+    account.store.make()
+    store.open()
+    mailbox = store.open_mailbox("INBOX")
+    seconds = -300_000_001
+    (answer,) = mailbox.add([replace(message(body()), date_ns=seconds * 10**9)])
+    assert isinstance(answer, Added)
+    store.close()
+    (path,) = messages(account.store.path())
+    assert path.stat().st_mtime == seconds

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
+from itertools import chain
 from typing import Literal as OneOf
 
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, NewMessage
 from mswatch.imap.connection import Done
-from mswatch.imap.dates import parse_date
+from mswatch.imap.dates import parse_date, parse_own_date
 from mswatch.imap.framing import BodyChunk
 from mswatch.imap.numbers import NumberSet
 from mswatch.imap.parsing import parse_begun
@@ -48,6 +50,8 @@ ANY = "\\*"  # in PERMANENTFLAGS: keywords can be made
 RECENT = frozenset({"\\Recent"})
 HEADER = f"BODY.PEEK[HEADER.FIELDS ({' '.join(name.decode().upper() for name in pairing.FIELDS)})]"
 BODY = "BODY[]"
+DAY_S = 86_400.0  # since 1970: earlier dates are those of a server that knows none
+HEADER_BYTES = 256 << 10  # of a message are looked at for its own date
 # An upload waits for its answers when so much is under way: that many messages are kept aside.
 WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
 _Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
@@ -321,7 +325,7 @@ class ImapMailbox(Mailbox):
                 NewMessage(
                     aside.size,
                     self._storable(message.flags),
-                    message.date_ns / 1e9,
+                    message.date_ns // 10**9,
                     is_utf8=takes_utf8 and not pairing.header_of(aside.beginning()).isascii(),
                 )
                 for message, aside in group
@@ -644,9 +648,25 @@ def _gathered(event: Fetch) -> Message:
 
 
 def _message(event: Fetch, uid: int, size: int, chunks: Iterator[bytes], *, exact: bool) -> Message:
-    seconds = parse_date(event.internal_date or b"") or 0.0
+    seconds = parse_date(event.internal_date or b"")
+    if seconds is None or seconds < DAY_S:
+        seconds, chunks = _own_date(chunks)
     flags = _lasting(event.flags or NONE)
     return Message(key_of(uid), flags, int(seconds) * 10**9, size, chunks, exact)
+
+
+def _own_date(chunks: Iterator[bytes]) -> tuple[float, Iterator[bytes]]:
+    """Return the date that a message has of its own, else now; and the message.
+
+    Some servers know no date of when they received it, and say nothing, or that it was in 1970.
+    """
+    begun = b""
+    for chunk in chunks:
+        begun += chunk
+        if b"\n\n" in begun or len(begun) >= HEADER_BYTES:
+            break
+    seconds = parse_own_date(pairing.header_of(begun))
+    return (time.time() if seconds is None or seconds < DAY_S else seconds), chain((begun,), chunks)
 
 
 def _expanded(ranges: Sequence[tuple[int, int]], most: int) -> list[int]:
