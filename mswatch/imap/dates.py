@@ -1,4 +1,4 @@
-"""Dates to seconds since 1970: internal ones (``date-time`` of RFC 9051, 9), and back; and those of headers.
+"""The date of an internal date (``date-time`` of RFC 9051, 9), to seconds since 1970 and back.
 
 An internal date that is not whole (without a zone, with a year of two digits) is none: a guess could not be
 told from what the server knows.
@@ -15,9 +15,7 @@ _NUMBERS = {month.lower().encode(): number for number, month in enumerate(_MONTH
 _DATE = re.compile(
     rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
-_OWN_DATE = re.compile(rb"^date:[ \t]*([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _FIRST, _LAST = -62135596800, 253402300799  # what four digits of a year can say
-LONGEST = 200  # bytes of a date in a header that are looked at
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -33,26 +31,6 @@ def parse_date(text: bytes) -> float | None:
         date = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone.utc)
         return (date - offset - _EPOCH).total_seconds()
     except (KeyError, ValueError, OverflowError):
-        return None
-
-
-def parse_own_date(header: bytes) -> float | None:
-    """Return what the Date of a message's header (RFC 5322, 3.6.1) stands for; None when there is none.
-
-    One without a zone is taken for UTC: nobody knows better.
-    """
-    from email.utils import parsedate_tz  # seldom needed, and dear
-
-    field = _OWN_DATE.search(header)
-    if field is None:
-        return None
-    try:
-        found = parsedate_tz(field[1][:LONGEST].decode("ascii", "replace"))
-        if found is None:
-            return None
-        date = datetime(*found[:5], min(found[5], 59), tzinfo=timezone.utc)
-        return (date - timedelta(seconds=found[9] or 0) - _EPOCH).total_seconds()
-    except (ValueError, IndexError, TypeError, OverflowError):
         return None
 
 

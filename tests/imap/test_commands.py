@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, Known, Literal, NewMessage, Upload
-from mswatch.imap.dates import format_date, parse_date, parse_own_date
+from mswatch.imap.dates import format_date, parse_date
 from mswatch.imap.framing import Frame
 from mswatch.imap.numbers import NumberSet
 from mswatch.imap.reader import Reader
@@ -183,32 +183,6 @@ def test_secrets_are_not_shown() -> None:
 def test_dates(text: bytes, seconds: float | None) -> None:
     """A date is read with its zone; one that is none is no date and no error."""
     assert parse_date(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (b"Subject: x\nDate: Wed, 17 Jul 1996 02:44:25 -0700 (PDT)\n", 837596665),
-        (b"DATE:\r\n 17 Jul 96 02:44:25 -0700\r\nDate: 1 Jan 2000 00:00:00 +0000", 837596665),
-        (b"Date: 17 Jul 1996 09:44:25\n", 837596665),
-        (b"Date: 17 Jul 1996 09:44:60 GMT\n", 837596699),
-        (b"Resent-Date: 17 Jul 1996 09:44:25 GMT\n", None),
-        (b"Date: 30 Feb 1996 09:44:25 GMT\n", None),
-        (b"Date: 17 Jul 1996 09:44:25 +99999999999999999999\n", None),
-        (b"Date: yesterday\n", None),
-        (b"Date:\n\n", None),
-        (b"", None),
-    ],
-)
-def test_dates_of_messages(header: bytes, seconds: float | None) -> None:
-    """The first Date of a header is read as RFC 5322 has it and as old programs wrote it."""
-    assert parse_own_date(header) == seconds
-
-
-@given(st.binary() | st.text().map(lambda text: b"Date: " + text.encode("utf-8", "surrogatepass")))
-def test_any_header(header: bytes) -> None:
-    """Nothing in a header is an error."""
-    assert parse_own_date(header) is None or abs(parse_own_date(header) or 0) < 1e12
 
 
 @given(st.integers(-62135596800, 253402300799))

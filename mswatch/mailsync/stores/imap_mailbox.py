@@ -11,7 +11,7 @@ from typing import Literal as OneOf
 from mswatch.imap import commands
 from mswatch.imap.commands import Command, NewMessage
 from mswatch.imap.connection import Done
-from mswatch.imap.dates import parse_date, parse_own_date
+from mswatch.imap.dates import parse_date
 from mswatch.imap.framing import BodyChunk
 from mswatch.imap.numbers import NumberSet
 from mswatch.imap.parsing import parse_begun
@@ -44,6 +44,7 @@ from mswatch.mailsync.stores.imap_account import READ, TYPICAL_BYTES, ImapAccoun
 from mswatch.mailsync.stores.imap_lanes import Inquiry
 from mswatch.mailsync.stores.imap_lines import Aside, to_lf
 from mswatch.mailsync.stores.imap_names import ImapNames
+from mswatch.mailsync.stores.own_date import own_date
 
 SYSTEM_FLAGS = frozenset({SEEN, ANSWERED, FLAGGED, DELETED, DRAFT})
 ANY = "\\*"  # in PERMANENTFLAGS: keywords can be made
@@ -650,12 +651,12 @@ def _gathered(event: Fetch) -> Message:
 def _message(event: Fetch, uid: int, size: int, chunks: Iterator[bytes], *, exact: bool) -> Message:
     seconds = parse_date(event.internal_date or b"")
     if seconds is None or seconds < DAY_S:
-        seconds, chunks = _own_date(chunks)
+        seconds, chunks = _dated(chunks)
     flags = _lasting(event.flags or NONE)
     return Message(key_of(uid), flags, int(seconds) * 10**9, size, chunks, exact)
 
 
-def _own_date(chunks: Iterator[bytes]) -> tuple[float, Iterator[bytes]]:
+def _dated(chunks: Iterator[bytes]) -> tuple[float, Iterator[bytes]]:
     """Return the date that a message has of its own, else now; and the message.
 
     Some servers know no date of when they received it, and say nothing, or that it was in 1970.
@@ -665,7 +666,7 @@ def _own_date(chunks: Iterator[bytes]) -> tuple[float, Iterator[bytes]]:
         begun += chunk
         if b"\n\n" in begun or len(begun) >= HEADER_BYTES:
             break
-    seconds = parse_own_date(pairing.header_of(begun))
+    seconds = own_date(pairing.header_of(begun))
     return (time.time() if seconds is None or seconds < DAY_S else seconds), chain((begun,), chunks)
 
 
