@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -38,7 +37,6 @@ from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, se
 from mswatch.mailsync.stores.contract import (
     Expected,
     Key,
-    MailboxError,
     NameTakenError,
     NotEmptyError,
     Seen,
@@ -258,13 +256,18 @@ class Engine:
                 )
             self._trashes[side] = found[0]
 
-    def _leave_out_hidden(self, listing: Listing) -> None:
-        """Leave alone what a store had and cannot show now."""
-        for name, row in self._remembered().items():
-            for side in SIDES:
-                if row.epoch(side) is not None and name not in listing[side]:
-                    with suppress(MailboxError):  # by other settings it cannot have this name any more
-                        self._outcome.failed |= self._stores[side].hidden([name])
+    def _leave_out_hidden(self, listing: Listing, names: Collection[str] | None = None) -> None:
+        """Leave alone what a store had and cannot show now; with ``names``, among these."""
+        remembered = self._remembered()
+        for side in SIDES:
+            missing = [
+                name
+                for name, row in remembered.items()
+                if row.epoch(side) is not None and name not in listing[side]
+                if names is None or name in names
+            ]
+            if missing:
+                self._outcome.failed |= self._stores[side].hidden(missing)
 
     # The run
 
@@ -561,7 +564,9 @@ class Engine:
 
     def _sync_again(self, names: Collection[str]) -> None:
         """Bring over what is in these mailboxes since just now."""
-        known, fresh = self._works(self._listing(names), {name for name in names if self._wants(name)})
+        listing = self._listing(names)
+        self._leave_out_hidden(listing, names)
+        known, fresh = self._works(listing, {name for name in names if self._wants(name)})
         done = self._looked_at_and_brought_over(known + fresh)
         self._arrivals.deliver()
         for work in done:

@@ -22,11 +22,12 @@ from typing import cast
 
 from mswatch.errors import TemporaryError
 from mswatch.imap import commands
+from mswatch.imap.commands import Command
 from mswatch.imap.connection import Done, Event
 from mswatch.imap.quirks import Refusal
 from mswatch.imap.responses import Listed, MailboxStatus, Namespaces
 from mswatch.imap_session.glance import Said, remembered
-from mswatch.imap_session.session import Session
+from mswatch.imap_session.session import RefusedError, Session
 from mswatch.mailsync.stores.contract import (
     UNSUBSCRIBED,
     Expected,
@@ -44,6 +45,9 @@ from mswatch.names import Encoding, NameForm, as_use, decode_utf7, encode_utf7
 from mswatch.showing import show
 
 MENDED_AT_MOST = 3  # a server that goes on ending connections has a reason, and is left alone
+AT_ONCE = 500  # mailboxes that are asked for by themselves in one round trip
+# What a STATUS of a mailbox that no list names is refused with; some servers have no words for it.
+_SAYS_IT_IS_GONE = (Refusal.NO_MAILBOX, Refusal.OTHER)
 STATUS_ITEMS = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
 
 
@@ -230,10 +234,13 @@ class ImapStore(Store):
         attributes: dict[str, frozenset[str]] = {}
         subscribed = {INBOX}
         told: dict[str, Mapping[str, int]] = {}
+        refused: RefusedError | None = None
         for event in session.events():
             if self._meeting is not None:
                 if self._meeting.take(event):
                     self._meet(self._meeting)
+            elif isinstance(event, Done) and event.kind != "OK":
+                refused = session.refused(event.command.name, event.kind, event.code, event.text)
             elif isinstance(event, Listed):
                 if _is_subscribed(event):
                     subscribed.add(event.name)
@@ -242,6 +249,10 @@ class ImapStore(Store):
                     self._note_listed(event, there, notes)
             elif isinstance(event, MailboxStatus):
                 told[event.name] = event.items
+        if refused is not None:  # what it did not name is unknown, and not gone
+            raise TemporaryError(
+                f"store {self.name}: the list of mailboxes is not whole: {refused}", refused.fix
+            )
         asked = [own_name for own_name in there if own_name not in told]
         for own_name in asked:
             session.send(commands.status(own_name, items))
@@ -280,6 +291,47 @@ class ImapStore(Store):
             mark = None
         validity = items.get("UIDVALIDITY")
         return Seen(b"" if validity is None else b"%d" % validity, mark, uses)
+
+    def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
+        """Ask for each mailbox by itself.
+
+        It is gone if the server does not name it as one that holds messages, and has no status of it because
+        there is no such mailbox; or if it is a directory of others, and holds nothing.
+        """
+        possible = {name: self._names.own(name) for name in mailboxes if self._is_possible(name)}
+        own_names = list(possible.values())
+        found: dict[str, str] = {}
+        for begin in range(0, len(own_names), AT_ONCE):
+            some = own_names[begin : begin + AT_ONCE]
+            found |= self._why_not_gone(
+                {own: (commands.list_mailboxes([own]), commands.status(own, ["MESSAGES"])) for own in some}
+            )
+        return {name: found[own_name] for name, own_name in possible.items() if own_name in found}
+
+    def _why_not_gone(self, asked: Mapping[str, tuple[Command, Command]]) -> dict[str, str]:
+        """Say why mailboxes may be there; ``asked`` are LIST and STATUS of each, by the server's name."""
+        session = self._account.session
+        tags = {session.send(command): name for name, both in asked.items() for command in both}
+        directories: set[str] = set()
+        counts: dict[str, int] = {}
+        reasons: dict[str, str] = {}
+        for event in session.events():
+            if isinstance(event, Listed) and event.name in asked:
+                if _holds_messages(event):
+                    reasons[event.name] = "the list of all mailboxes left it out, and it is there"
+                else:
+                    directories.add(event.name)
+            elif isinstance(event, MailboxStatus):
+                counts[event.name] = event.items.get("MESSAGES", 0)
+            elif isinstance(event, Done) and event.kind != "OK":
+                refused = session.refused(event.command.name, event.kind, event.code, event.text)
+                if event.command.name == "LIST" or refused.refusal not in _SAYS_IT_IS_GONE:
+                    reasons[tags[event.tag]] = f"nobody knows whether it is there: {refused}"
+            elif isinstance(event, Done) and event.command.name == "STATUS":
+                name = tags[event.tag]
+                if counts.get(name, 1) or name not in directories:
+                    reasons[name] = "the list of all mailboxes left it out, and it is there"
+        return reasons
 
     def expect(self, plan: Sequence[Expected]) -> None:
         account, plans = self._account, []
@@ -400,6 +452,10 @@ class _Meeting:
             self._separator = event.separator or self._separator
         elif isinstance(event, Namespaces):
             self._namespaces = event
+        elif isinstance(event, Done) and event.kind != "OK" and event.command.name in ("NAMESPACE", "LIST"):
+            # By other names than the last time every mailbox would look like another one.
+            refused = self.session.refused(event.command.name, event.kind, event.code, event.text)
+            raise TemporaryError(f"the server does not say what names look like: {refused}", refused.fix)
         return isinstance(event, Done) and event.tag == self.tag
 
     def found(self) -> tuple[str, Encoding, str, tuple[str, ...]]:

@@ -183,9 +183,11 @@ class ImapMailbox(Mailbox):
         if not keys:
             return NumberSet()
         asked = [self._account.search(f"UID {piece}") for piece in uids_of(keys).pieces(commands.SET_LENGTH)]
-        found = [_found(event) for event in self._look(*asked)]
+        answers = [each for each in self._look(*asked) if isinstance(each, Search | ExtendedSearch)]
+        if len(answers) < len(asked):  # an answer that found nothing is an answer, too
+            raise MailboxError("the server did not say whether messages are there")
         return NumberSet.merged(
-            bounds for numbers in found if numbers is not None for bounds in numbers.ranges
+            bounds for each in answers if (found := _found(each)) is not None for bounds in found.ranges
         )
 
     # Reading

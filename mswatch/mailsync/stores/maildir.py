@@ -129,7 +129,10 @@ class MaildirStore(Store):
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         found = {}
         for name in mailboxes:
-            directory = self._place(name)
+            try:
+                directory = self._place(name)
+            except MailboxError:
+                continue  # by other settings it cannot have this name any more
             reasons = [why for above, why in self._unreadable.items() if directory.startswith(above + b"/")]
             try:
                 os.stat(directory + b"/cur")

@@ -142,7 +142,10 @@ class MboxStore(Store):
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         found = {}
         for name in mailboxes:
-            path = self._new_place(name)
+            try:
+                path = self._new_place(name)
+            except MailboxError:
+                continue  # by other settings it cannot have this name any more
             reasons = [why for above, why in self._unreadable.items() if path.startswith(above + b"/")]
             try:
                 if stat.S_ISREG(os.stat(path).st_mode):

@@ -140,7 +140,10 @@ class MhStore(Store):
     def hidden(self, mailboxes: Collection[str]) -> Mapping[str, str]:
         found = {}
         for name in mailboxes:
-            directory = self._place(name) + b"/"
+            try:
+                directory = self._place(name) + b"/"
+            except MailboxError:
+                continue  # by other settings it cannot have this name any more
             reasons = [why for above, why in self._unreadable.items() if directory.startswith(above + b"/")]
             if reasons:
                 found[name] = reasons[0]

@@ -1,0 +1,95 @@
+"""A real IMAP server whose answers are bent on their way: dropped, replaced, said twice, or cut off.
+
+``bent`` makes a tunnel command of another one.  A rule is a pattern for lines of the server, what becomes of
+each line that matches, and how many of them are meant.  What is in a literal passes as it is, unless the line
+that begins it is dropped: then all of that response is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+ALWAYS = 1 << 30
+_ROOT = Path(__file__).parents[2]
+_LITERAL = re.compile(rb"\{([0-9]+)\+?\}\r\n\Z")
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What becomes of lines that match; ``by`` is for re.sub, and ``CUT`` ends the connection there."""
+
+    pattern: str
+    by: str
+    count: int = ALWAYS
+    skip: int = 0  # so many of them pass first
+
+
+CUT = "(cut)"
+
+
+def bent(argv: Sequence[str], bends: Sequence[Bend]) -> tuple[str, ...]:
+    """Return the command of a server that bends what another one says."""
+    rules = json.dumps([[each.pattern, each.by, each.count, each.skip] for each in bends])
+    path = (
+        f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from tests.servers import bending; bending.main()"
+    )
+    return (sys.executable, "-c", path, rules, *argv)
+
+
+class _Bender:
+    def __init__(self, bends: list[Bend]) -> None:
+        self._bends = bends
+        self._passed = dict.fromkeys(range(len(bends)), 0)
+
+    def line(self, line: bytes) -> bytes | None:
+        """Return what becomes of a line; None for the end."""
+        for number, bend in enumerate(self._bends):
+            pattern = re.compile(bend.pattern.encode(), re.IGNORECASE | re.DOTALL)
+            if pattern.search(line):
+                self._passed[number] += 1
+                if bend.skip < self._passed[number] <= bend.skip + bend.count:
+                    return None if bend.by == CUT else pattern.sub(bend.by.encode(), line)
+        return line
+
+
+def main() -> None:
+    """Be the tunnel."""
+    bends, argv = [Bend(*words) for words in json.loads(sys.argv[1])], sys.argv[2:]
+    server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin is not None and server.stdout is not None
+    threading.Thread(target=_pump, args=(server.stdin,), daemon=True).start()
+    _bend(server.stdout, _Bender(bends))
+    sys.stdout.flush()
+    server.kill()
+    os._exit(0)
+
+
+def _pump(to: IO[bytes]) -> None:
+    while data := os.read(0, 65536):
+        to.write(data)
+        to.flush()
+    to.close()
+
+
+def _bend(source: IO[bytes], bender: _Bender) -> None:
+    out = sys.stdout.buffer
+    is_dropped = goes_on = False
+    while line := source.readline():
+        become = line if goes_on else bender.line(line)
+        if become is None:
+            return
+        is_dropped = is_dropped if goes_on else not become
+        literal = _LITERAL.search(line)
+        goes_on = literal is not None
+        body = source.read(int(literal[1])) if literal is not None else b""
+        out.write(b"" if is_dropped else become + body)
+        out.flush()
