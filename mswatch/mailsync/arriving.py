@@ -34,6 +34,8 @@ class Batch:
         stamp_of: What stands for a message's flags where it comes from, if it still has these flags.
         answered: Who is told what the store says of each.
         on_the_way: By key where they come from: flags, digest of the header, stamp, and what passes by.
+        came: Of which messages anything was heard where they come from.
+        unseen: How rows say that a store only claims to have them: nobody has looked (``UNSEEN``).
     """
 
     row: MailboxRow
@@ -42,7 +44,9 @@ class Batch:
     stamp_of: Callable[[Key, Flags], Stamp | None]
     answered: Callable[[Side, Added | NotAdded], None]
     listener: Listener
+    unseen: int = 0
     on_the_way: dict[Key, tuple[Flags, bytes, Stamp | None, Digesting]] = field(default_factory=dict)
+    came: set[Key] = field(default_factory=set)
     not_read: list[NotRead] = field(default_factory=list)
     rows: list[NewRow] = field(default_factory=list)
     prepared: Prepared | None = None
@@ -51,6 +55,7 @@ class Batch:
         """Give the messages that were read, taking note of each."""
         for each in read:
             self.listener.advance()  # not only when a batch has arrived: that may take minutes
+            self.came.add(each.key)
             if isinstance(each, NotRead):
                 self.not_read.append(each)
                 continue
@@ -72,7 +77,7 @@ class Batch:
             keys, held, stamps = (answer.source, answer.key), (flags, answer.flags), (stamp, answer.stamp)
             if self.to == "near":
                 keys, held, stamps = keys[::-1], held[::-1], stamps[::-1]
-            seen = CARRIED | seen_on(other(self.to))
+            seen = CARRIED | seen_on(other(self.to)) | self.unseen
             row = NewRow(*keys, *held, digest, *stamps, passed.digest, seen)
             self.rows.append(row)
         self.answered(self.to, answer)

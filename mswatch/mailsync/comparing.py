@@ -149,7 +149,7 @@ class Comparer:
         for pair in pairs:
             if pair.compared.is_certain:
                 found[pair.number] = pair.compared
-            elif pair.compared.is_of(gone):
+            elif pair.compared.is_of(gone) and not pair.compared.is_unseen:
                 to_read[pair.key(other(gone))] = pair
         contents = self.contents(other(gone), list(to_read)) if to_read else {}
         for key, pair in to_read.items():

@@ -199,6 +199,9 @@ class DryMailbox(Mailbox):
         others = [key for key in keys if key not in would_be and key not in self._changes.added]
         return would_be | set(self._mailbox.absent(others) if self._mailbox is not None else others)
 
+    def given(self, keys: Collection[Key]) -> Collection[Key]:
+        return self._mailbox.given(keys) if self._mailbox is not None else ()
+
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         added = self._changes.added
         yield from ((key, added[key][1]) for key in keys if key in added)

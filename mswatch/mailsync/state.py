@@ -55,6 +55,7 @@ CREATE TABLE message (
 CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
+CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
 """
 
@@ -72,11 +73,12 @@ ALTER TABLE mailbox ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE message ADD COLUMN content BLOB;
 ALTER TABLE message ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
+CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
 """
 
-# What ``Compared.seen`` is made of: whose bytes were seen to be those of the digest, and that one message was
-# made from the other one by us.
-NEAR, FAR, CARRIED = 1, 2, 4
+# What ``Compared.seen`` is made of: whose bytes were seen to be those of the digest; that one was made
+# from the other by us; and that it was not seen since where it was put, and a server says that it is.
+NEAR, FAR, CARRIED, UNSEEN_NEAR, UNSEEN_FAR = 1, 2, 4, 8, 16
 
 
 class DamagedError(Exception):
@@ -160,11 +162,21 @@ class Compared:
 
     @property
     def is_certain(self) -> bool:
-        """Whether both are one message for certain."""
-        return self.is_of("near") and self.is_of("far")
+        """Whether both are one message for certain, and both were there."""
+        return self.is_of("near") and self.is_of("far") and not self.is_unseen
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether one of both was only claimed to be there."""
+        return self.seen >= UNSEEN_NEAR
 
 
 NOT_COMPARED = Compared()
+
+
+def unseen_on(side: Side) -> int:
+    """Return that a message was put on a side, and not seen there since."""
+    return UNSEEN_NEAR if side == "near" else UNSEEN_FAR
 
 
 def seen_on(*sides: Side) -> int:
@@ -393,6 +405,19 @@ class State:
             for number, content, seen in self._database.execute(query, some):
                 found[number] = Compared(content, seen)
         return found
+
+    def unseen(self, mailbox: MailboxRow, side: Side) -> dict[Key, int]:
+        """Return the messages that were put on a side and not seen there since: number of the row by key."""
+        query = (
+            f"SELECT {side}, id FROM message WHERE compared >= {UNSEEN_NEAR}"  # noqa: S608
+            f" AND compared & {unseen_on(side)} AND mailbox = ?"
+        )
+        return dict(self._database.execute(query, (mailbox.id,)).fetchall())
+
+    def note_seen(self, side: Side, rows: Iterable[int]) -> None:
+        """Remember that messages were seen on a side."""
+        query = f"UPDATE message SET compared = compared & ~{unseen_on(side)} WHERE id = ?"  # noqa: S608
+        self._database.executemany(query, ((number,) for number in rows))
 
     def is_compared(self, sides: Collection[Side] = SIDES) -> bool:
         """Tell whether somebody has seen the bytes that all pairs have on these sides."""

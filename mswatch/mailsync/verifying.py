@@ -22,7 +22,7 @@ from mswatch.mailsync.comparing import Budget, Comparer, KnownPair
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.looking import Difference, difference
 from mswatch.mailsync.options import Listener, Options
-from mswatch.mailsync.state import Compared, MailboxRow, State, seen_on
+from mswatch.mailsync.state import CARRIED, Compared, MailboxRow, State, seen_on
 from mswatch.mailsync.stores.contract import Key, NotRead, Seen, Store
 
 PORTION = 500  # pairs: what a broken verification does again
@@ -156,7 +156,7 @@ class Verification:
                 continue
             verified.pairs += 1
             if near.digest == far.digest:
-                found[pair.number] = Compared(near.digest, was.seen | seen_on(*SIDES))
+                found[pair.number] = Compared(near.digest, (was.seen & CARRIED) | seen_on(*SIDES))
                 continue
             changed = tuple(side for side in SIDES if (near if side == "near" else far).digest != was.content)
             if not was.is_certain:

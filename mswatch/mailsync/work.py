@@ -68,6 +68,7 @@ from mswatch.mailsync.state import (
     Row,
     State,
     seen_on,
+    unseen_on,
 )
 from mswatch.mailsync.stores import contract
 from mswatch.mailsync.stores.contract import (
@@ -182,6 +183,7 @@ class Work:
         }
         self.row = replace(self.row, near_epoch=epochs["near"], far_epoch=epochs["far"])
         self._scans = scans
+        self._note_seen(scans)
         self.difference = compare(self._rows_for(scans), scans)
         self._check_gone()
         self._learn()
@@ -189,6 +191,20 @@ class Work:
         self._make_certain()
         if intentions:
             self._resume(intentions)
+
+    def _note_seen(self, scans: Mapping[Side, Scan]) -> None:
+        """Take note of what was there, of all that a server only said it had taken."""
+        for side in SIDES:
+            if self._is_remote(side) and scans[side] is not NOTHING:
+                unseen = self._state.unseen(self.row, side)
+                there = scans[side].present.keys() | set(self._box(side).given(unseen) if unseen else ())
+                seen = [number for key, number in unseen.items() if key in there]
+                if seen:
+                    with self._state.transaction():
+                        self._state.note_seen(side, seen)
+
+    def _is_remote(self, side: Side) -> bool:
+        return self._context.boxes.store(side).is_remote
 
     def _note_edited(self) -> None:
         """Take a message that somebody wrote into for another one, and for the one it was as gone.
@@ -452,6 +468,10 @@ class Work:
                 if _now(seen, gone) is None and _now(seen, other(gone)) is not None
             }
             compared = self._state.compared(stays)
+            unseen = sum(each.is_unseen for each in compared.values())
+            if unseen:
+                store = self._context.boxes.store(gone).name
+                self._problem(f"{unseen} messages are not there, which store {store} said it had taken")
             pairs = [
                 KnownPair(number, row.near or b"", row.far or b"", compared[number])
                 for number, row in stays.items()
@@ -484,8 +504,7 @@ class Work:
         self._tell_unread(comparer)
 
     def _comparer(self) -> Comparer:
-        stores = self._context.boxes.store
-        remote = [side for side in SIDES if stores(side).is_remote]
+        remote = [side for side in SIDES if self._is_remote(side)]
         return Comparer(self._box, remote, self._context.budget, self._context.listener)
 
     def _tell_unread(self, comparer: Comparer) -> None:
@@ -496,13 +515,22 @@ class Work:
 
     def _header_digests(self, side: Side, keys: Sequence[Key]) -> dict[Key, bytes]:
         found = {}
+        silent = set(keys)
         self._context.listener.expect(len(keys))
         for each in self._box(side).headers(keys) if keys else ():
             self._context.listener.advance()
             if not isinstance(each, NotRead):
+                silent.discard(each[0])
                 found[each[0]] = pairing.header_digest(each[1])
-            elif not each.lasting:
-                self._unread[side].append(each)
+            else:
+                silent.discard(each.key)
+                self._unread[side] += [] if each.lasting else [each]
+        if silent:
+            reason = "its header was asked for and did not come"
+            left = silent - set(self._box(side).absent(list(silent)))
+            self._unread[side] += [
+                NotRead(key, f"message {show(key.decode('utf-8', 'replace'))}: {reason}") for key in left
+            ]
         return found
 
     def _leave_out_unread(self) -> None:
@@ -606,7 +634,8 @@ class Work:
         def stamp_of(key: Key, flags: Flags) -> Stamp | None:
             return stamps.get(key) if flags == known.get(key) else None
 
-        batch = Batch(self.row, to, intended, stamp_of, self._answered, self._context.listener)
+        unseen = unseen_on(to) if self._is_remote(to) else 0
+        batch = Batch(self.row, to, intended, stamp_of, self._answered, self._context.listener, unseen)
 
         def wait(prepared: Prepared) -> None:
             batch.prepared = prepared
@@ -615,6 +644,9 @@ class Work:
         messages = batch.messages(source.carry(keys, self._context.options.size_limit))
         if not target.prepare(messages, wait):
             self._add(batch, target.add(messages))
+        silent = [key for key in keys if key not in batch.came]
+        if silent and (left := set(silent) - set(source.absent(silent))):
+            self._problem(f"{len(left)} messages were asked for and did not come; they are there")
         for each in batch.not_read:
             if each.lasting:
                 self._context.outcome.notes.append(f"{show(self.name)}: not copied: {each.reason}")
@@ -796,29 +828,31 @@ class Work:
         """A message has another key on a side, in this mailbox: its file was renamed as a whole."""
         del self.difference.rows[seen.row.id]
         partner = _key(seen.row, other(side))
-        self._take_in(seen, side, key, partner, compared)
+        self._take_in(seen, side, key, partner, compared, is_moved=False)
 
     def take_in(self, seen: Seen, side: Side, key: Key, new_key: Key, compared: Compared) -> None:
         """A message was moved here: on ``side`` it was found under ``key``, on the other one we moved it."""
         # There already, if a run was cut off that had moved it and not remembered.
         self.difference.new[other(side)].take_out(new_key)
-        self._take_in(seen, side, key, new_key, compared)
+        self._take_in(seen, side, key, new_key, compared, is_moved=self._is_remote(other(side)))
         self._touched.add(other(side))
 
-    def _take_in(self, seen: Seen, side: Side, key: Key, partner_key: Key, compared: Compared) -> None:
+    def _take_in(
+        self, found: Seen, side: Side, key: Key, partner_key: Key, compared: Compared, *, is_moved: bool
+    ) -> None:
         """Have a row say where the messages are now; what is different in their flags is merged as always."""
         flags = self.difference.new[side][key]
         self.difference.new[side].take_out(key)
-        partner = _now(seen, other(side))
+        partner = _now(found, other(side))
         if side == "near":
-            moved = Seen(replace(seen.row, near=key, far=partner_key), flags, partner)
+            moved = Seen(replace(found.row, near=key, far=partner_key), flags, partner)
         else:
-            moved = Seen(replace(seen.row, near=partner_key, far=key), partner, flags)
+            moved = Seen(replace(found.row, near=partner_key, far=key), partner, flags)
         with self._state.transaction():
             self._state.save_rows([moved.row], self.row)
-            self._state.note_compared(
-                {moved.row.id: Compared(compared.content, compared.seen | seen_on(side))}
-            )
+            seen = (compared.seen & ~unseen_on(side)) | seen_on(side)
+            seen |= unseen_on(other(side)) if is_moved else 0
+            self._state.note_compared({moved.row.id: Compared(compared.content, seen)})
         self.difference.rows[moved.row.id] = moved
 
     def has(self, side: Side, key: Key) -> bool:

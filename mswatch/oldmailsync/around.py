@@ -87,6 +87,9 @@ class MailboxAround(Mailbox):
     def absent(self, keys: Collection[Key]) -> Collection[Key]:
         return self.inner.absent(keys)
 
+    def given(self, keys: Collection[Key]) -> Collection[Key]:
+        return self.inner.given(keys)
+
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         return self.inner.headers(keys)
 

@@ -91,5 +91,6 @@ def _bend(source: IO[bytes], bender: _Bender) -> None:
         literal = _LITERAL.search(line)
         goes_on = literal is not None
         body = source.read(int(literal[1])) if literal is not None else b""
-        out.write(b"" if is_dropped else become + body)
+        has_literal = _LITERAL.search(become) is not None
+        out.write(b"" if is_dropped else become + (body if has_literal else b""))
         out.flush()

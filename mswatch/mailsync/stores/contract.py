@@ -213,6 +213,14 @@ class Mailbox(ABC):
         """Look again for messages that a scan did not find; return those that are certainly not there."""
         return keys
 
+    def given(self, keys: Collection[Key]) -> Collection[Key]:
+        """Return those keys that the mailbox has given to a message some time, by what the last scan told.
+
+        Of a key that a remote store said it had given, and that no scan found since: whether there ever was
+        such a message.  Where that cannot be told, there was none.
+        """
+        return keys
+
     @abstractmethod
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         """Give the header of each message, in any order; at least the fields in ``pairing.FIELDS``."""

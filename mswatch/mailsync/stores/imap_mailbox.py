@@ -56,6 +56,7 @@ HEADER_BYTES = 256 << 10  # of a message are looked at for its own date
 # An upload waits for its answers when so much is under way: that many messages are kept aside.
 WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
 _Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
+EMPTY_SIZE = 2  # of a message with nothing in it: at most the line end that no server takes it without
 MOST_VANISHED = 1_000_000  # more is looked at anew: a server may name numbers that no message ever had
 
 
@@ -72,6 +73,7 @@ class ImapMailbox(Mailbox):
         self._own_name = own_name
         self._names = names
         self._allowed: Flags = SYSTEM_FLAGS | {ANY}
+        self._next_uid = 0  # when it was opened last; 0: not known
         self._validity = account.validities.get(own_name, 0)
         self._asked: Inquiry | None = None  # messages that were asked for ahead, and which ones
         self._asked_keys: Set[Key] = frozenset()
@@ -179,6 +181,9 @@ class ImapMailbox(Mailbox):
         there = self._there(keys)
         return [key for key in keys if int(key) not in there]
 
+    def given(self, keys: Collection[Key]) -> Collection[Key]:
+        return [key for key in keys if int(key) < self._next_uid]  # UIDs ascend (RFC 9051, 2.3.1.1)
+
     def _there(self, keys: Collection[Key]) -> NumberSet:
         if not keys:
             return NumberSet()
@@ -208,6 +213,7 @@ class ImapMailbox(Mailbox):
             wanted = [key for key in wanted if key not in refused]
         events = self._messages(wanted)
         asked = set(wanted)
+        empty: list[Message] = []
         for event in events:
             if isinstance(event, BodyChunk):
                 message = self._streamed(event, events)
@@ -217,9 +223,30 @@ class ImapMailbox(Mailbox):
                 continue
             if message.key in asked:  # a server that names others is not believed
                 asked.remove(message.key)
-                yield message
+                if message.exact and not message.size:
+                    empty.append(message)
+                else:
+                    yield message
             for _ in message.chunks:
                 pass  # what the reader left
+        yield from self._empty(empty)
+
+    def _empty(self, messages: Sequence[Message]) -> Iterator[Message | NotRead]:
+        """Give messages that came without a byte: only those that the server says have none are believed."""
+        if not messages:
+            return
+        sizes = {
+            key_of(event.uid): event.size
+            for event in self._fetch([each.key for each in messages], "UID", "RFC822.SIZE")
+            if isinstance(event, Fetch) and event.uid is not None
+        }
+        for message in messages:
+            size = sizes.get(message.key)
+            if size is not None and size <= EMPTY_SIZE:
+                yield message
+            else:
+                uid = message.key.decode()
+                yield NotRead(message.key, f"message {uid} came empty, and is said to have {size} bytes")
 
     def _messages(self, keys: Sequence[Key]) -> Iterator[object]:
         """Ask for messages, unless that was done ahead."""
@@ -551,6 +578,7 @@ class ImapMailbox(Mailbox):
             raise MailboxError("the mailbox was made anew while it was worked on")
         self._account.validities[self._own_name] = opened.validity
         self._allowed = opened.allowed
+        self._next_uid = opened.next_uid
         self._is_known = True
 
     def _do(self, *work: Command, is_last: bool = False) -> Iterator[object]:
