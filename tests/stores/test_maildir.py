@@ -423,3 +423,38 @@ def test_a_difference_leads_to_the_whole(
         found.pop(key)
     assert found == whole_scan.present
     assert all(whole_scan.stamps[key] == stamp for key, stamp in scan.stamps.items())
+
+
+@pytest.mark.parametrize("missing", [("new",), ("tmp",), ("new", "tmp")], ids="+".join)
+def test_half_a_mailbox_is_completed(tmp_path: Path, missing: tuple[str, ...]) -> None:
+    """Whatever is done in a mailbox of which a part is missing, or moved into one, is done."""
+    store = MaildirStore("near", tmp_path / "mail", "nested", FORMS["nested"])
+    for name in ("INBOX", "trash"):
+        store.make_mailbox(name)
+    box, trash = store.open_mailbox("INBOX"), store.open_mailbox("trash")
+    keys = [add(box, body(str(number)), frozenset({SEEN})) for number in range(3)]
+    for act in (
+        lambda: list(box.move(keys[:1], "trash")),
+        lambda: list(box.set_flags({keys[1]: frozenset({FLAGGED})})),
+        lambda: list(box.remove(keys[1:2])),
+        lambda: add(box, body("new")),
+    ):
+        for name in ("INBOX", "trash"):
+            for part in missing:
+                if (tmp_path / "mail" / name / part).exists():
+                    (tmp_path / "mail" / name / part).rmdir()
+        act()
+        whole(box)
+    assert list(whole(trash).present) == keys[:1]
+    assert len(whole(box).present) == 2
+    assert (tmp_path / "mail/INBOX/new").is_dir()
+
+
+def test_new_without_cur_is_not_gone(tmp_path: Path) -> None:
+    """A mailbox of which cur is missing is none that a person removed."""
+    store = MaildirStore("near", tmp_path / "mail", "nested", FORMS["nested"])
+    store.make_mailbox("lists")
+    (tmp_path / "mail/lists/cur").rmdir()
+    assert "half of a mailbox" in store.hidden(["lists"])["lists"]
+    store.make_mailbox("lists")
+    assert list(store.mailboxes()) == ["lists"]

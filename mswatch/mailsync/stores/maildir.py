@@ -137,7 +137,8 @@ class MaildirStore(Store):
             try:
                 os.stat(directory + b"/cur")
             except (FileNotFoundError, NotADirectoryError):
-                pass
+                if _is_directory(directory + b"/new"):  # we remove new first, and make it last
+                    reasons.append(f"{_shown(directory)} has new, but no cur: half of a mailbox")
             except OSError as error:
                 reasons.append(f"{_shown(directory)} cannot be read: {error.strerror}")
             if reasons:
@@ -236,8 +237,7 @@ class MaildirStore(Store):
     def make_mailbox(self, mailbox: str) -> None:
         directory = self._place(mailbox)
         made = not _is_directory(directory)
-        for part in _PARTS:  # new last: who sees it may rely on the others
-            _make_directory(directory + b"/" + part)
+        _complete(directory)
         if made and not self._nested and directory != self._root:
             _touch(
                 directory + b"/maildirfolder"
@@ -597,8 +597,7 @@ class _MaildirMailbox(Mailbox):
 
     def prepare(self, messages: Iterable[Message], prepared: Callable[[Prepared], None]) -> bool:
         written = _Written(mailbox=self)
-        _make_directory(self._tmp[:-1])
-        _make_directory(self._new[:-1])
+        _complete(self._directory)
         try:
             for message in messages:
                 key = message.proposed or self._names.next()
@@ -655,6 +654,7 @@ class _MaildirMailbox(Mailbox):
 
     def set_flags(self, changes: Mapping[Key, FlagChange]) -> Iterator[tuple[Key, Flags]]:
         done = []
+        _complete(self._directory)
         self._left_new = False
         self._stamps.clear()
         self._recall(changes)
@@ -698,6 +698,7 @@ class _MaildirMailbox(Mailbox):
         return 0
 
     def remove(self, keys: Sequence[Key]) -> Iterator[Key]:
+        _complete(self._directory)
         self._recall(keys)
         for key in keys:
             result = self._where_it_is(key, lambda key, place: _unlink(self._path(key, place)))
@@ -711,6 +712,8 @@ class _MaildirMailbox(Mailbox):
     def move(self, keys: Sequence[Key], mailbox: str) -> Iterator[tuple[Key, Key | None]]:
         target = self._place_of(mailbox)
         moved: list[tuple[Key, Key]] = []
+        _complete(self._directory)
+        _complete(target)
         self._recall(keys)
         for key in keys:
             result = self._where_it_is(key, lambda key, place: _move(self._path(key, place), target))
@@ -793,6 +796,12 @@ def _names_in(directory: bytes) -> list[bytes]:
 
 def _make_directory(path: bytes) -> None:
     os.makedirs(path, mode=0o700, exist_ok=True)
+
+
+def _complete(directory: bytes) -> None:
+    """Make what is missing of a mailbox: whoever made it may have been cut off, or have made a part only."""
+    for part in _PARTS:  # new last: who sees it may rely on the others
+        _make_directory(directory + b"/" + part)
 
 
 def _touch(path: bytes) -> None:
