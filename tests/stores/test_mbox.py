@@ -449,3 +449,46 @@ def test_any_bytes_in_names(tmp_path: Path) -> None:
     assert world.contents("near") == world.contents("far")
     assert len(world.contents("far")) == 1 + len(names)
     assert world.sync()[1].told == []
+
+
+ODD_ENDS = [
+    "From a@example.org Tue Nov 14 22:13:20 2023",  # without a newline
+    FROM,
+    f"{FROM}Subject: x",
+    f"{FROM}Subject: x\n",
+    f"{FROM}Subject: x\n\r",
+    f"{FROM}Subject: x\r",
+    f"{FROM}Subject: x\r\n",
+    f"{FROM} folded",
+    f"{FROM} folded\nSubject: x\n\nbody",
+    f"{FROM}\tfolded\n\tmore\nSubject: x\n\nbody\n",
+    f"{FROM}\nbody\r",
+]
+
+
+@pytest.mark.parametrize("before", ["", f"{FROM}Subject: a\n\na\n\n"], ids=["alone", "behind another"])
+@pytest.mark.parametrize("text", ODD_ENDS)
+def test_flags_and_additions_change_no_message(root: Path, before: str, text: str) -> None:
+    """However a file ends or its first header begins: no message gets other bytes, or another key."""
+    (root / "box").write_bytes((before + text).encode())
+    box = make_store(root).open_mailbox("box")
+    keys = list(whole(box).present)
+    held = bodies(box, keys)
+    for flags in (frozenset({SEEN, "work"}), frozenset({FLAGGED, "later"})):
+        assert dict(box.set_flags(dict.fromkeys(keys, flags))) == dict.fromkeys(keys, flags)
+        assert whole(box).present == dict.fromkeys(keys, flags)
+        assert bodies(box, keys) == held
+    added = add(box, mail("late"))
+    assert list(whole(box).present) == [*keys, added]
+    assert bodies(box, keys) == held
+    (root / "box").write_bytes((before + text).encode())
+    add(box, mail("late"))
+    assert list(whole(box).present)[:-1] == keys
+    assert bodies(box, keys) == held
+
+
+def test_no_mbox_is_told_with_its_line(root: Path) -> None:
+    """A file that is none is called so, with the line by which that is seen."""
+    (root / "file").write_text("something else\n")
+    with pytest.raises(UnavailableError, match="it begins with 'something else'"):
+        MboxStore("near", root / "file", FORM, root.parent / "journals").open()

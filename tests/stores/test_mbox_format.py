@@ -102,6 +102,8 @@ def test_any_bytes_are_no_fault(data: bytes) -> None:
         b"From a@b Mon Nov  2 10:00:00 2026 remote from host",
         b"From a@b Mon, Nov  2 10:00:00 GMT+1 2026",
         b"From ???@??? Mon Nov  2 10:00:00 2026",
+        b"From a@b Mon, 02 Nov 2026 10:00:00 +0100",
+        b"From a@b Mon, 2 Nov 2026 10:00 GMT\r",
     ],
 )
 def test_lines_that_begin_a_message(line: bytes) -> None:
@@ -139,6 +141,7 @@ def test_dates(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert form.date_of(b"From a Thu Jan  1 01:00:00 1970 +0100") == 0
         assert form.date_of(b"From a Thu Jan  1 00:00:01 GMT 1970") == 10**9
         assert form.date_of(b"From a Thu Feb 99 00:00:01 GMT 1970") == 0
+        assert form.date_of(b"From a Thu, 01 Jan 1970 01:00:01 +0100") == 10**9
         assert form.from_line(-5, b"a") == form.from_line(0, b"a")
         assert form.is_from_line(form.from_line(10**30, b"a"))
     finally:

@@ -102,7 +102,7 @@ class MboxStore(Store):
         try:
             if self._is_single():
                 if not self._is_mbox(self._root):
-                    raise UnavailableError(f"store {self.name}: {_shown(self._root)} is no mbox")
+                    raise UnavailableError(f"store {self.name}: {_shown(self._root)} is no mbox{_why_none(self._root)}")
             else:
                 os.listdir(self._root)
         except FileNotFoundError:
@@ -620,7 +620,7 @@ class _MboxMailbox(Mailbox):
         try:
             for entry in index.all():
                 first = os.pread(fd, min(CHUNK, entry.next - entry.header), entry.header)
-                header, rest = form_of.split(first)
+                header, rest = _split_whole(first, is_all=entry.header + len(first) == entry.next)
                 new_header = header if entry is index.pseudo else edit(entry, header)
                 if base is None:
                     base = b"".join(each[0] for each in form_of.BASE.finditer(header))
@@ -628,13 +628,13 @@ class _MboxMailbox(Mailbox):
                     if new_header is not None and new_base == base:
                         new_base = None  # where it is already
                 if new_header is not None and new_base is not None:
-                    new_header, new_base = new_base + form_of.BASE.sub(b"", new_header), None
+                    new_header, new_base = form_of.with_base(new_base, new_header), None
                 if at is None and new_header == header:
                     continue
                 at = entry.start if at is None else at
                 if new_header is None:
                     continue
-                spool.write(os.pread(fd, entry.header - entry.start, entry.start) + new_header + rest)
+                spool.write(_from_line(fd, entry) + new_header + rest)
                 for chunk in _pieces(fd, entry.header + len(first), entry.next):
                     spool.write(chunk)
             if at is not None:
@@ -662,9 +662,8 @@ class _MboxMailbox(Mailbox):
                 for entry in filter(None, map(index.by_key.get, keys)):
                     taken.append(entry.key)
                     first = os.pread(fd, min(CHUNK, entry.end - entry.header), entry.header)
-                    header, rest = form_of.split(first)
-                    line = os.pread(fd, entry.header - entry.start, entry.start)
-                    spool.write(line)
+                    header, rest = _split_whole(first, is_all=entry.header + len(first) == entry.end)
+                    spool.write(_from_line(fd, entry))
                     header = form_of.with_flags(form_of.META.sub(b"", header), entry.flags)
                     pieces = chain((header + rest,), _pieces(fd, entry.header + len(first), entry.end))
                     for chunk in form_of.quoted(pieces) if entry.is_literal else pieces:
@@ -713,8 +712,23 @@ def _carried(fd: int, entry: _Entry) -> Iterator[bytes]:
     """Read a message as it is carried elsewhere; the first piece holds the header."""
     pieces = _pieces(fd, entry.header, entry.end)
     text, rest = form_of.split(next(pieces, b""))
+    if not entry.is_literal and text + rest:  # an mbox cannot say that there is no newline
+        text, rest = _split_whole(text + rest, is_all=entry.end - entry.header <= CHUNK)
+        if entry.end - entry.header > CHUNK and os.pread(fd, 1, entry.end - 1) != b"\n":
+            pieces = chain(pieces, (b"\n",))
     whole = chain((form_of.from_file(text) + rest,), pieces)
     return whole if entry.is_literal else form_of.unquoted(whole)
+
+
+def _split_whole(first: bytes, *, is_all: bool) -> tuple[bytes, bytes]:
+    """Split a message's first bytes; one that is all there ends with a newline, which its file may lack."""
+    return form_of.split(first + b"\n" if is_all and first and not first.endswith(b"\n") else first)
+
+
+def _from_line(fd: int, entry: _Entry) -> bytes:
+    """Return the line that begins a message, with its newline, which the end of a file may lack."""
+    line = os.pread(fd, entry.header - entry.start, entry.start)
+    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def _has_no_end_of_header(fd: int, entry: _Entry) -> bool:
@@ -778,9 +792,16 @@ def _message_end(spool: Spool) -> bytes:
 
 def _missing_end(tail: bytes) -> int:
     """Return how many newlines a file needs before another message."""
+    if tail.endswith(b"\r"):
+        return 1 if form_of.end_of(tail) or not tail.strip(b"\r\n") else 2
     if not tail.strip(b"\r\n") or form_of.end_of(tail):
         return 0
     return 1 if tail.endswith(b"\n") else 2
+
+
+def _why_none(path: bytes) -> str:
+    line = _beginning(path).lstrip(b"\r\n").partition(b"\n")[0][:80]
+    return f": it begins with {show(line.decode('ascii', 'backslashreplace'))!r}"
 
 
 def _shown(path: bytes) -> str:

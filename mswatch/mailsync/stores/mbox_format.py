@@ -44,6 +44,10 @@ _FROM_LINE = re.compile(
     rb" {1,3}([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?"
     rb"((?: {1,3}[A-Za-z+-][A-Za-z0-9+:-]{0,8}){0,2}) {1,3}([0-9]{4})\b([^\n]*)"
 )
+_FROM_LINE_RFC822 = re.compile(
+    rb"From [^\n]*?\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), {1,3}([0-9]{1,2}) {1,3}(" + b"|".join(_MONTHS) + rb")"
+    rb" {1,3}([0-9]{4}) {1,3}([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?![0-9:])([^\n]*)"
+)
 _OFFSET = re.compile(rb"(?<![^ ])([+-])([0-9]{2}):?([0-5][0-9])(?![^ \r])")
 _WORLD_TIME = re.compile(rb"(?<![^ ])(?:GMT|UTC?|Z)(?![^ \r])")
 
@@ -56,6 +60,7 @@ _TO_KEEP = re.compile(rb"^(?=(?:x-mailsync-)*" + _META_NAMES + rb"[ \t]*:)", re.
 _KEPT = re.compile(rb"^x-mailsync-(?=(?:x-mailsync-)*" + _META_NAMES + rb"[ \t]*:)", re.I | re.M)
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*([0-9]{1,15})[ \t]*\r?$", re.I | re.M)
 _LINES = re.compile(rb"^lines" + _FIELD_END, re.I | re.M)
+_FOLDED = re.compile(rb"(?:[ \t][^\n]*(?:\n|\Z))+")
 _EMPTY_LINE = re.compile(rb"^\r?\n", re.M)
 _PSEUDO = re.compile(
     rb"^subject:[ \t]*DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA[ \t]*\r?$", re.I | re.M
@@ -74,7 +79,8 @@ def begins_mbox(beginning: bytes) -> bool:
 
 def is_from_line(line: bytes) -> bool:
     """Tell whether a line begins a message."""
-    return _FROM_LINE.match(line[:LINE_LIMIT]) is not None
+    line = line[:LINE_LIMIT]
+    return _FROM_LINE.match(line) is not None or _FROM_LINE_RFC822.match(line) is not None
 
 
 def date_of(from_line: bytes) -> int:
@@ -83,9 +89,13 @@ def date_of(from_line: bytes) -> int:
     Without a time zone it is local time, as mail programs write it.
     """
     match = _FROM_LINE.match(from_line[:LINE_LIMIT])
-    if match is None:
-        return 0
-    month, day, hour, minute, second, zone, year, rest = match.groups()
+    if match is not None:
+        month, day, hour, minute, second, zone, year, rest = match.groups()
+    else:
+        match = _FROM_LINE_RFC822.match(from_line[:LINE_LIMIT])
+        if match is None:
+            return 0
+        (day, month, year, hour, minute, second, rest), zone = match.groups(), b""
     numbers = [int(year), _MONTHS.index(month) + 1, *(int(each or 0) for each in (day, hour, minute, second))]
     offset = _OFFSET.search(zone) or _OFFSET.search(rest)
     try:
@@ -134,7 +144,7 @@ def _starts_in(data: bytes, *, is_all: bool) -> tuple[list[int], int]:
 
 def end_of(tail: bytes) -> int:
     """Return how many of the last bytes before the next message do not belong to it: the empty line."""
-    for empty in (b"\n", b"\r\n"):
+    for empty in (b"\n", b"\r\n", b"\r"):  # the last where a file ends within it
         if tail == empty or tail.endswith(b"\n" + empty):
             return len(empty)
     return 0
@@ -203,6 +213,18 @@ def with_keywords(base: bytes, flags: Flags, now: int) -> bytes:
     if not missing:
         return base
     return (line or b"X-IMAPbase: %010d %010d" % (now, 0)) + b" " + " ".join(missing).encode() + b"\n"
+
+
+def with_base(base: bytes, header: bytes) -> bytes:
+    """Return a header with the field that names the keywords of its file, in place of the one it had.
+
+    It stands first, but behind lines that begin with a blank: before them it would make them its own.
+    """
+    header = BASE.sub(b"", header)
+    folded = _FOLDED.match(header)
+    at = folded.end() if folded else 0
+    between = b"\n" if at and header[at - 1 : at] != b"\n" else b""
+    return header[:at] + between + base + header[at:]
 
 
 def into_file(header: bytes) -> bytes:
