@@ -32,7 +32,7 @@ from mswatch.mailsync.comparing import Budget
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Unmake
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Edited, Listener, Options, Outcome
-from mswatch.mailsync.safety import StoreSight, judge_store
+from mswatch.mailsync.safety import Refusal, StoreSight, judge_store
 from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, seen_on
 from mswatch.mailsync.stores.contract import (
     Expected,
@@ -43,6 +43,7 @@ from mswatch.mailsync.stores.contract import (
     Store,
 )
 from mswatch.mailsync.work import Context, Work
+from mswatch.showing import show
 
 COMPARED_AT_ONCE = 4096  # known pairs in one run
 NOTHING_EDITED: Edited = {}
@@ -527,6 +528,8 @@ class Engine:
     def _remove(self, works: Iterable[Work]) -> None:
         trashes: set[str] = set()
         finished = []
+        works = list(works)
+        self._look_again(works)
         for work in works:
             if self._guarded(work, partial(work.remove, trashes)):
                 work.finish()
@@ -535,6 +538,37 @@ class Engine:
             self._guarded(work, partial(self._remove_mailbox, work))
         if trashes:
             self._sync_again(trashes)
+
+    def _look_again(self, works: Sequence[Work]) -> None:
+        """Before anything is removed, look whether the store where it is gone is still the one that was read.
+
+        One that others take away meanwhile says nothing about its messages.  Another command's round trip
+        is not spent on a server, which does not lose its mailboxes bite by bite.
+        """
+        for side in SIDES:
+            if self._options.believe or self._stores[side].is_remote:
+                continue
+            held = [work for work in works if work.removes_for(side)]
+            if held and (seen := self._went_away(side, works)):
+                self._outcome.refused.append(Refusal(side, None, f"store {self._stores[side].name}: {seen}"))
+                for work in held:
+                    work.hold_removals_for(side)
+
+    def _went_away(self, side: Side, works: Iterable[Work]) -> str:
+        """Return what of a store went away since it was listed; empty for nothing."""
+        store = self._stores[side]
+        names = {work.name for work in works if work.there[side] is not None}
+        if INBOX in self._remembered():
+            names.add(INBOX)
+        try:
+            if not store.open():
+                return "went away while it was read"
+            if self._state.about(f"{side}_identity") not in (b"", store.identity()):
+                return "" if names <= store.mailboxes(names).keys() else "is being made anew"
+            missing = sorted(names - store.mailboxes(names).keys())
+        except (TemporaryError, OSError) as error:
+            return f"cannot be looked at again: {_reason(error)}"
+        return f"mailboxes went away while it was read, {show(missing[0])} among them" if missing else ""
 
     def _remove_mailbox(self, work: Work) -> None:
         """Remove a mailbox that no message keeps, or make it again, as ``mailboxes.afterwards`` has it."""
@@ -589,7 +623,10 @@ class Engine:
             self._sync(touched)
 
     def _remember(self) -> None:
+        refused = {refusal.side for refusal in self._outcome.refused if refusal.mailbox is None}
         for side, store in self._stores.items():
+            if side in refused:  # it may be another one by now, or none
+                continue
             for name, value in (("identity", store.identity()), ("remark", store.remark())):
                 if self._state.about(f"{side}_{name}") != value:
                     with self._state.transaction():

@@ -680,6 +680,15 @@ class Work:
 
     # Removing
 
+    def removes_for(self, side: Side) -> bool:
+        """Tell whether something is to be removed because it, or the whole mailbox, is gone on this side."""
+        return bool(self._removals[other(side)]) or self.there[side] is None
+
+    def hold_removals_for(self, side: Side) -> None:
+        """Remove nothing because of what is gone on this side; the next run looks again."""
+        self._removals[other(side)] = []
+        self.unsettled = True
+
     def remove(self, trashes: set[str]) -> None:
         """Remove what was deleted on the other side; add the mailboxes that messages were moved to."""
         had = self._state.count(self.row) if any(self._removals.values()) else 0

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from mswatch.mailsync.decide import Rules
-from mswatch.mailsync.options import Options, Outcome
+from mswatch.mailsync.engine import Engine
+from mswatch.mailsync.options import COPIED, Done, Options, Outcome
+from mswatch.mailsync.state import State
 from tests.mailsync.kinds import KindWorld
-from tests.mailsync.worlds import World, build
+from tests.mailsync.worlds import Listening, World, build
 
 COUNT = 30
 ACCEPT = Options(believe=True)
@@ -229,3 +231,21 @@ def test_mailbox_below_what_cannot_be_read_is_not_removed(tmp_path: Path) -> Non
         assert listening.told == []
     assert world.sync()[0].failed == {}
     assert world.contents("near") == world.contents("far")
+
+
+@pytest.mark.parametrize("what", ["", "INBOX", "lists"], ids=["all", "inbox", "mailbox"])
+def test_a_store_that_goes_away_while_it_is_read(world: World, what: str) -> None:
+    """What was seen of a store that is gone when something is to be removed counts for nothing."""
+
+    class Meddling(Listening):
+        def done(self, done: Done) -> None:
+            if done.what == COPIED:
+                shutil.rmtree(world.path("near") / what)
+
+    world.find("near", "INBOX", "m1").unlink()
+    world.put("near", "lists", "later")
+    before = size(world)
+    with State.opened(world.state_file) as (state, _):
+        outcome = Engine(world.store("near"), world.store("far"), state, Options(), Meddling()).run()
+    assert [refusal.mailbox for refusal in outcome.refused] == [None]
+    assert size(world) == before + 1

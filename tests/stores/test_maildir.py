@@ -435,7 +435,7 @@ def test_half_a_mailbox_is_completed(tmp_path: Path, missing: tuple[str, ...]) -
     keys = [add(box, body(str(number)), frozenset({SEEN})) for number in range(3)]
     for act in (
         lambda: list(box.move(keys[:1], "trash")),
-        lambda: list(box.set_flags({keys[1]: frozenset({FLAGGED})})),
+        lambda: change_flags(box, {keys[1]: frozenset({FLAGGED})}),
         lambda: list(box.remove(keys[1:2])),
         lambda: add(box, body("new")),
     ):

@@ -102,7 +102,9 @@ class MboxStore(Store):
         try:
             if self._is_single():
                 if not self._is_mbox(self._root):
-                    raise UnavailableError(f"store {self.name}: {_shown(self._root)} is no mbox{_why_none(self._root)}")
+                    raise UnavailableError(
+                        f"store {self.name}: {_shown(self._root)} is no mbox{_why_none(self._root)}"
+                    )
             else:
                 os.listdir(self._root)
         except FileNotFoundError:
