@@ -18,6 +18,7 @@ memory does not grow with the store.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from mswatch.mailsync.comparing import Budget
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.mailboxes import INBOX, Drop, Make, Remembered, Rename, Unmake
 from mswatch.mailsync.options import MOVED, RENAMED, UNMADE, Done, Edited, Listener, Options, Outcome
-from mswatch.mailsync.safety import Refusal, StoreSight, judge_store
+from mswatch.mailsync.safety import Refusal, StoreSight, judge_pace, judge_store
 from mswatch.mailsync.state import NOT_COMPARED, Compared, MailboxRow, State, seen_on
 from mswatch.mailsync.stores.contract import (
     Expected,
@@ -92,7 +93,16 @@ def _matching(gone: Mapping[bytes, list[_Gone]], came: _Came, *, is_here: bool) 
 class Engine:
     """Bring two stores into step."""
 
-    def __init__(self, near: Store, far: Store, state: State, options: Options, listener: Listener) -> None:
+    def __init__(
+        self,
+        near: Store,
+        far: Store,
+        state: State,
+        options: Options,
+        listener: Listener,
+        now: float | None = None,
+    ) -> None:
+        """Take two stores and what is remembered of them; ``now``: seconds since 1970, if not the clock's."""
         self._stores: dict[Side, Store] = {"near": near, "far": far}
         self._boxes = Boxes(near, far)
         self._state = state
@@ -102,7 +112,7 @@ class Engine:
         self._arrivals = Arrivals(self._boxes, state, lambda error, names: self._failed(error, *names))
         self._context = Context(
             *(self._boxes, self._arrivals, state, options, listener, self._outcome, self._trash),
-            Budget(options.compare_limit),
+            *(Budget(options.compare_limit), now if now is not None else time.time()),
         )
         self._told: dict[Side, uses.Told] = {}
         self._edited = NOTHING_EDITED
@@ -529,6 +539,7 @@ class Engine:
         trashes: set[str] = set()
         finished = []
         works = list(works)
+        self._hold_too_many(works)
         self._look_again(works)
         for work in works:
             if self._guarded(work, partial(work.remove, trashes)):
@@ -538,6 +549,26 @@ class Engine:
             self._guarded(work, partial(self._remove_mailbox, work))
         if trashes:
             self._sync_again(trashes)
+
+    def _hold_too_many(self, works: Sequence[Work]) -> None:
+        """Hold deletions that are too many, counted over time: an accident comes in bites too."""
+        for side in SIDES:
+            wanted = {work.name: count for work in works if (count := work.deletions_for(side))}
+            if not wanted:
+                continue
+            if self._options.believe:
+                self._state.forget_carried(side)
+                continue
+            had = {work.name: work.count() for work in works if work.name in wanted}
+            refused = judge_pace(
+                *(side, wanted, had | {"": self._state.count()}, self._state.carried(side)),
+                *(self._context.now, self._options.largest_share),
+                [*(self._options.trash(each) for each in SIDES), *self._trashes.values()],
+            )
+            self._outcome.refused += refused
+            for work in works:
+                if any(refusal.mailbox in (None, work.name) for refusal in refused):
+                    work.hold_removals_for(side)
 
     def _look_again(self, works: Sequence[Work]) -> None:
         """Before anything is removed, look whether the store where it is gone is still the one that was read.

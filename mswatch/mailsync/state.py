@@ -31,6 +31,7 @@ from mswatch.errors import MswatchError, TemporaryError
 from mswatch.mailsync.decide import SIDES, Side
 from mswatch.mailsync.flags import Flags, from_text, to_text
 from mswatch.mailsync.known import KnownMessages, portions
+from mswatch.mailsync.safety import DAY_S, Carried
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
 VERSION = 3
@@ -56,6 +57,7 @@ CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
+CREATE TABLE carried (side TEXT NOT NULL, at REAL NOT NULL, mailbox BLOB NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
 """
 
@@ -74,6 +76,7 @@ ALTER TABLE message ADD COLUMN content BLOB;
 ALTER TABLE message ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
+CREATE TABLE carried (side TEXT NOT NULL, at REAL NOT NULL, mailbox BLOB NOT NULL, count INTEGER NOT NULL);
 """
 
 # What ``Compared.seen`` is made of: whose bytes were seen to be those of the digest; that one was made
@@ -292,7 +295,7 @@ class State:
     def forget_everything(self) -> None:
         """Begin anew, as if the stores had never met."""
         with self.transaction():
-            for table in ("about", "mailbox", "message", "intention"):
+            for table in ("about", "mailbox", "message", "intention", "carried"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     def forget_marks(self) -> None:
@@ -517,6 +520,20 @@ class State:
                 for each in rows
             ),
         )
+
+    def note_carried(self, side: Side, at: float, mailbox: str, count: int) -> None:
+        """Remember that deletions were carried over which were seen on a side; for a day."""
+        self._database.execute("DELETE FROM carried WHERE at < ?", (at - DAY_S,))
+        self._database.execute("INSERT INTO carried VALUES (?, ?, ?, ?)", (side, at, _name(mailbox), count))
+
+    def carried(self, side: Side) -> list[Carried]:
+        """Return the deletions that were carried over."""
+        rows = self._database.execute("SELECT at, mailbox, count FROM carried WHERE side = ?", (side,))
+        return [Carried(at, mailbox.decode("utf-8", "surrogateescape"), count) for at, mailbox, count in rows]
+
+    def forget_carried(self, side: Side) -> None:
+        """A person has said that they were meant."""
+        self._database.execute("DELETE FROM carried WHERE side = ?", (side,))
 
     def drop_rows(self, rows: Iterable[int]) -> None:
         """Forget messages."""

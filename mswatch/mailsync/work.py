@@ -107,6 +107,7 @@ class Context:
     outcome: Outcome
     trash: Callable[[Side], str]
     budget: Budget
+    now: float  # when the run began, in seconds since 1970
 
 
 class Work:
@@ -684,6 +685,14 @@ class Work:
         """Tell whether something is to be removed because it, or the whole mailbox, is gone on this side."""
         return bool(self._removals[other(side)]) or self.there[side] is None
 
+    def deletions_for(self, side: Side) -> int:
+        """Return how many messages are to be removed or marked because they are gone on this side."""
+        return sum(_is_deletion(seen, action) for seen, action in self._removals[other(side)])
+
+    def count(self) -> int:
+        """Return how many messages both sides have, as far as is remembered."""
+        return self._state.count(self.row)
+
     def hold_removals_for(self, side: Side) -> None:
         """Remove nothing because of what is gone on this side; the next run looks again."""
         self._removals[other(side)] = []
@@ -691,18 +700,14 @@ class Work:
 
     def remove(self, trashes: set[str]) -> None:
         """Remove what was deleted on the other side; add the mailboxes that messages were moved to."""
-        had = self._state.count(self.row) if any(self._removals.values()) else 0
         for side in SIDES:
             removals = self._removals[side]
             if not removals:
                 continue
-            deletions = sum(_is_deletion(seen, action) for seen, action in removals)
-            options = self._context.options
-            refusal = judge_mailbox(other(side), self.name, had, deletions, options.largest_share)
-            if refusal is not None and not options.believe:
-                self._context.outcome.refused.append(refusal)
-                self.unsettled = True
-                continue
+            deletions = self.deletions_for(other(side))
+            if deletions:
+                with self._state.transaction():  # before it is done, or a killed run would not count
+                    self._state.note_carried(other(side), self._context.now, self.name, deletions)
             self._bury(side, [(seen, action) for seen, action in removals if isinstance(action, Bury)])
             self._remove(side, [seen for seen, action in removals if isinstance(action, Remove)], trashes)
 

@@ -237,6 +237,7 @@ class MaildirStore(Store):
     def make_mailbox(self, mailbox: str) -> None:
         directory = self._place(mailbox)
         made = not _is_directory(directory)
+        _make_directory(directory)
         _complete(directory)
         if made and not self._nested and directory != self._root:
             _touch(
@@ -799,9 +800,13 @@ def _make_directory(path: bytes) -> None:
 
 
 def _complete(directory: bytes) -> None:
-    """Make what is missing of a mailbox: whoever made it may have been cut off, or have made a part only."""
+    """Make what is missing of a mailbox: whoever made it may have been cut off, or have made a part only.
+
+    One that is gone as a whole is not made again.
+    """
     for part in _PARTS:  # new last: who sees it may rely on the others
-        _make_directory(directory + b"/" + part)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory + b"/" + part, 0o700)
 
 
 def _touch(path: bytes) -> None:
