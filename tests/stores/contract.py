@@ -14,10 +14,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from mswatch.mailsync.content import content_digest
 from mswatch.mailsync.flags import ANSWERED, DELETED, FLAGGED, NONE, SEEN, FlagChange, Flags
 from mswatch.mailsync.state import NewRow, State
 from mswatch.mailsync.stores.contract import (
     Added,
+    Content,
     Key,
     Known,
     Mailbox,
@@ -185,6 +187,26 @@ class StoreContract:
         with pytest.raises(ConnectionResetError):
             list(mailbox.add(messages()))
         assert set(bodies(mailbox, list(whole(mailbox).present)).values()) <= set(data)
+
+    def test_messages_of_one_header_get_their_own_keys(self, mailbox: Mailbox) -> None:
+        """Which of them has which key is told by their bytes, and where that is not known nothing is told."""
+        data = {b"%d" % number: b"Subject: one\n\nnumber %d\n" % number for number in range(5)}
+        answers = list(mailbox.add(message(each, source=source) for source, each in data.items()))
+        held = bodies(mailbox, list(whole(mailbox).present))
+        assert sorted(held.values()) == sorted(data.values())
+        told = {each.key: data[each.source] for each in answers if isinstance(each, Added)}
+        assert told == held
+
+    def test_contents_are_digests_of_all_bytes(self, mailbox: Mailbox) -> None:
+        """What bytes come to is the same in every store; of a key that is gone nothing is told."""
+        data = b"Subject: one\n\nbody\n"
+        key, gone = add(mailbox, data), add(mailbox, data + b"more\n")
+        list(mailbox.remove([gone]))
+        (found,) = mailbox.contents([key, gone])
+        assert isinstance(found, Content)
+        assert (found.key, found.digest) == (key, content_digest([data]))
+        assert found.size >= len(data) + 3
+        assert mailbox.sizes([key]) in ({}, {key: found.size})
 
     def test_body_that_breaks_off_leaves_no_part(self, mailbox: Mailbox) -> None:
         """A message whose body ends in an error is not there at all."""

@@ -28,9 +28,11 @@ from mswatch.imap.responses import (
 )
 from mswatch.imap.responses import Flags as AllowedFlags
 from mswatch.mailsync import pairing
+from mswatch.mailsync.content import content_digest
 from mswatch.mailsync.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NONE, SEEN, FlagChange, Flags
 from mswatch.mailsync.stores.contract import (
     Added,
+    Content,
     Key,
     Mailbox,
     MailboxError,
@@ -412,22 +414,17 @@ class ImapMailbox(Mailbox):
         return results
 
     def _find_again(self, window: Sequence[tuple[Message, Aside]], before: int) -> dict[Key, Key]:
-        """Find what was uploaded by its header among what is new, in order; the rest is uncertain."""
-        new: dict[bytes, list[Key]] = {}
-        first = f"{before + 1}:*"
-        for event in self._do(commands.uid_fetch(first, ("UID", HEADER))):
+        """Find what was uploaded among what is new: headers choose, bytes decide; the rest is uncertain."""
+        ours = {pairing.header_digest(pairing.header_of(aside.beginning())) for _, aside in window}
+        likely = []
+        for event in self._do(commands.uid_fetch(f"{before + 1}:*", ("UID", HEADER))):
             if isinstance(event, Fetch) and event.uid is not None and event.uid > before:
                 header = next((v for v in event.others.values() if isinstance(v, bytes)), b"")
-                new.setdefault(pairing.header_digest(header.replace(b"\r\n", b"\n")), []).append(
-                    key_of(event.uid)
-                )
-        found = {}
-        for message, aside in window:
-            header = pairing.header_of(aside.beginning())
-            keys = new.get(pairing.header_digest(header))
-            if keys:
-                found[message.key] = keys.pop(0)
-        return found
+                if pairing.header_digest(header.replace(b"\r\n", b"\n")) in ours:
+                    likely.append(key_of(event.uid))
+        there = {each.key: each.digest for each in self.contents(likely) if isinstance(each, Content)}
+        sent = {message.key: content_digest(aside.chunks()) for message, aside in window}
+        return dict(pairing.pair_by_content(sent, there))
 
     def _last_uid(self) -> int:
         opened = self._opened(self._select())
