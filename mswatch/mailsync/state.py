@@ -35,6 +35,8 @@ from mswatch.mailsync.safety import DAY_S, Carried
 from mswatch.mailsync.stores.contract import Key, Mark, Stamp
 
 VERSION = 3
+BROKEN_AT_MOST = 3  # times in a row that a message may fail alone before it is left alone for a while
+HOUR_S = 3600.0
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE mailbox (
@@ -57,6 +59,10 @@ CREATE INDEX message_near ON message (mailbox, near, near_stamp);
 CREATE INDEX message_far ON message (mailbox, far, far_stamp);
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
+CREATE TABLE bad (
+    mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL,
+    tries INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (mailbox, side, source)
+) WITHOUT ROWID;
 CREATE TABLE carried (side TEXT NOT NULL, at REAL NOT NULL, mailbox BLOB NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE intention (mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL, key BLOB);
 """
@@ -76,6 +82,10 @@ ALTER TABLE message ADD COLUMN content BLOB;
 ALTER TABLE message ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX message_not_compared ON message (compared, mailbox) WHERE compared < 3;
 CREATE INDEX message_unseen ON message (mailbox) WHERE compared >= 8;
+CREATE TABLE bad (
+    mailbox INTEGER NOT NULL, side TEXT NOT NULL, source BLOB NOT NULL,
+    tries INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (mailbox, side, source)
+) WITHOUT ROWID;
 CREATE TABLE carried (side TEXT NOT NULL, at REAL NOT NULL, mailbox BLOB NOT NULL, count INTEGER NOT NULL);
 """
 
@@ -187,6 +197,20 @@ def seen_on(*sides: Side) -> int:
     return sum(NEAR if side == "near" else FAR for side in set(sides))
 
 
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A message that failed alone: how often, and when the last time, in seconds since 1970."""
+
+    tries: int
+    at: float
+
+    @property
+    def wait_s(self) -> float:
+        """How long it is left alone after that: a link breaks now and then, but not always at one message."""
+        doublings = self.tries - BROKEN_AT_MOST
+        return 0.0 if doublings < 0 else min(HOUR_S * 2.0 ** min(doublings, 10), DAY_S)
+
+
 # A row as it is stored, flags as text; and how to ask for such rows.
 RawRow = tuple[int, Key | None, Key | None, str | None, str | None]
 _MAILBOX = "id, name, near_identity, far_identity, near_epoch, far_epoch, near_mark, far_mark"
@@ -295,7 +319,7 @@ class State:
     def forget_everything(self) -> None:
         """Begin anew, as if the stores had never met."""
         with self.transaction():
-            for table in ("about", "mailbox", "message", "intention", "carried"):
+            for table in ("about", "mailbox", "message", "intention", "carried", "bad"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     def forget_marks(self) -> None:
@@ -335,6 +359,7 @@ class State:
         """Forget the messages of a mailbox, and what was intended there."""
         self._database.execute("DELETE FROM message WHERE mailbox = ?", (row.id,))
         self._database.execute("DELETE FROM intention WHERE mailbox = ?", (row.id,))
+        self._database.execute("DELETE FROM bad WHERE mailbox = ?", (row.id,))
 
     def rows(self, mailbox: MailboxRow) -> Iterator[Row]:
         """Give the messages of a mailbox."""
@@ -544,6 +569,20 @@ class State:
         self._database.executemany(
             "INSERT INTO intention VALUES (?, ?, ?, ?)",
             ((mailbox.id, each.side, each.source, each.key) for each in intentions),
+        )
+
+    def bad(self, mailbox: MailboxRow, side: Side) -> dict[Key, Bad]:
+        """Return the messages that could not be added to a side, each alone, by their key elsewhere."""
+        query = "SELECT source, tries, at FROM bad WHERE mailbox = ? AND side = ?"
+        rows = self._database.execute(query, (mailbox.id, side))
+        return {source: Bad(tries, at) for source, tries, at in rows}
+
+    def note_bad(self, mailbox: MailboxRow, side: Side, source: Key, at: float) -> None:
+        """Remember that a message could not be added once more."""
+        self._database.execute(
+            "INSERT INTO bad VALUES (?, ?, ?, 1, ?)"
+            " ON CONFLICT DO UPDATE SET tries = tries + 1, at = excluded.at",
+            (mailbox.id, side, source, at),
         )
 
     def intentions(self, mailbox: MailboxRow) -> list[Intention]:

@@ -20,6 +20,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TypeVar
 
+from mswatch.errors import TemporaryError
 from mswatch.mailsync import copies, pairing
 from mswatch.mailsync.arriving import BATCH, Arrivals, Batch
 from mswatch.mailsync.boxes import Boxes
@@ -128,6 +129,7 @@ class Work:
         self._marks: dict[Side, bytes | None] = {}
         self._scans: dict[Side, Scan] = {}
         self._unread: dict[Side, list[NotRead]] = {"near": [], "far": []}
+        self._broken: dict[Side, set[Key]] = {"near": set(), "far": set()}  # by where they were to go
         self._removals: dict[Side, list[tuple[Seen, Remove | Bury]]] = {"near": [], "far": []}
 
     # Looking
@@ -151,12 +153,15 @@ class Work:
         """Tell what ``look`` is going to ask, and ``bring_over`` behind it where it reads everything."""
         may_copy = self._rules.of(other(side)).create and self._context.options.size_limit is None
         is_new = self.there[other(side)] is None and self.row.epoch(other(side)) is None
+        is_new = is_new and not self._state.intentions(self.row)  # or it broke off, and is read by halves
         for each in self.expected_looks(side):
             yield replace(each, keys=None) if may_copy and is_new and not each.makes else each
 
     def expected_reads(self, side: Side) -> Iterator[Expected]:
         """Tell which messages ``bring_over`` is going to read first, where that is known."""
         new, options = self.difference.new, self._context.options
+        if self._broken[other(side)] or self._state.bad(self.row, other(side)):
+            return  # a message that is asked for ahead may be the one that ends the connection
         if new[side] and not new[other(side)] and options.size_limit is None:
             keys = list(islice(self._copied(new[side], other(side)), BATCH))
             if keys:
@@ -320,6 +325,7 @@ class Work:
         new = self.difference.new
         for side in SIDES:
             mine = [each for each in intentions if each.side == side]
+            self._broken[side] = {each.source for each in mine if each.key not in new[side]}
             arrived = {
                 each.key: each.source
                 for each in mine
@@ -610,19 +616,58 @@ class Work:
         if not changes or not self._rules.of(side).flags:
             return {key: now[key] for key in wanted}
         self._touched.add(side)
-        for key, flags in self._box(side).set_flags(changes):
-            answers[key] = flags
-            self._tell(FLAGGED, side, key, " ".join(sorted(flags)))
+        try:
+            for key, flags in self._box(side).set_flags(changes):
+                answers[key] = flags
+                self._tell(FLAGGED, side, key, " ".join(sorted(flags)))
+        except MailboxError as error:
+            # A mailbox that may only be read still gives its mail.  One that is gone fails at the next step.
+            self._problem(f"flags are not changed: {error}")
         return answers
 
     def _copy(self, to: Side, keys: Sequence[Key]) -> None:
         if not keys:
             return
+        keys = self._without_bad(to, keys)
         self._context.listener.expect(len(keys))
-        self.ensure(to)
-        self._touched.add(to)
-        for batch in _batches(keys):
-            self._copy_batch(to, batch)
+        if keys:
+            self.ensure(to)
+            self._touched.add(to)
+        for batch in self._portions(to, keys):
+            try:
+                self._copy_batch(to, batch)
+            except (TemporaryError, OSError):
+                if len(batch) == 1:
+                    with self._state.transaction():
+                        self._state.note_bad(self.row, to, batch[0], self._context.now)
+                raise
+
+    def _without_bad(self, to: Side, keys: Sequence[Key]) -> Sequence[Key]:
+        """Leave out messages that failed alone again and again; each is tried again later and later."""
+        waits = {
+            key: bad
+            for key, bad in self._state.bad(self.row, to).items()
+            if self._context.now < bad.at + bad.wait_s
+        }
+        for key in keys if waits else ():
+            if key in waits:
+                self._problem(
+                    f"message {show(key.decode('utf-8', 'replace'))} failed {waits[key].tries} times, and is"
+                    f" tried again after {waits[key].wait_s / 3600:g} h"
+                )
+        return [key for key in keys if key not in waits] if waits else keys
+
+    def _portions(self, to: Side, keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+        """Give messages in batches; those that were under way when a run broke off last, and by halves.
+
+        So a message that ends the connection keeps no other one away, and is alone after a few runs.
+        """
+        broken = self._broken[to]
+        yield from _batches([key for key in keys if key not in broken] if broken else keys)
+        left = [key for key in keys if key in broken]
+        size = (len(left) + 1) // 2
+        for begin in range(0, len(left), size or 1):
+            yield from _batches(left[begin : begin + size])
 
     def _copy_batch(self, to: Side, keys: Sequence[Key]) -> None:
         source, target = self._box(other(to)), self._box(to)

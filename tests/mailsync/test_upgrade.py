@@ -23,7 +23,7 @@ def make_old(world: World) -> None:
     """Make of a state one of the version before."""
     with closing(sqlite3.connect(world.state_file)) as database:
         database.executescript(
-            "DROP TABLE carried; DROP INDEX message_not_compared; DROP INDEX message_unseen;"
+            "DROP TABLE carried; DROP TABLE bad; DROP INDEX message_not_compared; DROP INDEX message_unseen;"
             "ALTER TABLE message DROP COLUMN content;"
             "ALTER TABLE message DROP COLUMN compared; ALTER TABLE mailbox DROP COLUMN verified;"
             "PRAGMA user_version = 2"

@@ -15,7 +15,7 @@ from mswatch.mailsync.options import Options
 from mswatch.mailsync.stores.contract import Store
 from mswatch.mailsync.stores.imap import ImapStore
 from tests.mailsync.worlds import Contents
-from tests.mailsync_imap.test_worlds import ImapWorld, build_with
+from tests.mailsync_imap.test_worlds import NO_LIST_INDEX, ImapWorld, build_with
 from tests.servers.bending import CUT, Bend, bent
 from tests.servers.dovecot import Dovecot
 
@@ -45,8 +45,8 @@ class LyingWorld(ImapWorld):
             return super().store(side)
         root = self.path(side)
         location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
-        tunnel = bent(self.dovecot.tunnel("world", location, *self.settings), self.bends)
-        return ImapStore(side, lambda: log_in(Server(tunnel=tunnel, timeout_s=3), Login()))
+        tunnel = bent(self.dovecot.tunnel("world", location, NO_LIST_INDEX, *self.settings), self.bends)
+        return ImapStore(side, lambda: log_in(Server(tunnel=tunnel, timeout_s=20), Login()))
 
 
 def lying_world(dovecot: Dovecot, settings: tuple[str, ...], directory: Path) -> LyingWorld:

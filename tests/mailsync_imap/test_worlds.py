@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 LONG = bool(os.environ.get("MSWATCH_LONG"))
 STRIDE = 1 if LONG else 11
+# Worlds are edited as files: what Dovecot remembers of its list would not show a mailbox where a directory was.
+NO_LIST_INDEX = "mailbox_list_index = no"
 NO_MARKS = "imap_capability = IMAP4rev1 UIDPLUS"
 
 
@@ -67,7 +69,7 @@ class ImapWorld(KindWorld):
         """Return a command that is a connection to the account of a side."""
         root = self.path(side)
         location = f"mail_location = maildir:{root}:LAYOUT=fs:INBOX={root}/INBOX"
-        tunnel = self.dovecot.tunnel("world", location, *self.settings)
+        tunnel = self.dovecot.tunnel("world", location, NO_LIST_INDEX, *self.settings)
         return ("sh", "-c", 'echo $$ >> "$0"; exec "$@"', str(self._pids), *tunnel)
 
     @property

@@ -20,25 +20,31 @@ from typing import IO
 
 ALWAYS = 1 << 30
 _ROOT = Path(__file__).parents[2]
+_OK = re.compile(rb"^(A[0-9]+) OK .*", re.DOTALL)
 _LITERAL = re.compile(rb"\{([0-9]+)\+?\}\r\n\Z")
 
 
 @dataclass(frozen=True)
 class Bend:
-    """What becomes of lines that match; ``by`` is for re.sub, and ``CUT`` ends the connection there."""
+    """What becomes of lines that match: ``by`` is for re.sub, or one of CUT and REFUSED.
+
+    With ``is_client`` it is what the client sends that is looked at, and cut off there.
+    """
 
     pattern: str
     by: str
     count: int = ALWAYS
     skip: int = 0  # so many of them pass first
+    is_client: bool = False
 
 
-CUT = "(cut)"
+CUT = "(cut)"  # the connection ends there
+REFUSED = "(refused)"  # the response is dropped, and the command that it belongs to ends with NO
 
 
 def bent(argv: Sequence[str], bends: Sequence[Bend]) -> tuple[str, ...]:
     """Return the command of a server that bends what another one says."""
-    rules = json.dumps([[each.pattern, each.by, each.count, each.skip] for each in bends])
+    rules = json.dumps([list(vars(each).values()) for each in bends])
     path = (
         f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from tests.servers import bending; bending.main()"
     )
@@ -49,16 +55,27 @@ class _Bender:
     def __init__(self, bends: list[Bend]) -> None:
         self._bends = bends
         self._passed = dict.fromkeys(range(len(bends)), 0)
+        self._refuses = False
 
     def line(self, line: bytes) -> bytes | None:
         """Return what becomes of a line; None for the end."""
+        if self._refuses and _OK.match(line):
+            self._refuses = False
+            return _OK.sub(rb"\1 NO [SERVERBUG] broken\r\n", line)
         for number, bend in enumerate(self._bends):
+            if bend.is_client:
+                continue
             pattern = re.compile(bend.pattern.encode(), re.IGNORECASE | re.DOTALL)
             if pattern.search(line):
                 self._passed[number] += 1
                 if bend.skip < self._passed[number] <= bend.skip + bend.count:
-                    return None if bend.by == CUT else pattern.sub(bend.by.encode(), line)
+                    self._refuses = self._refuses or bend.by == REFUSED
+                    return None if bend.by == CUT else pattern.sub(_becomes(bend.by), line)
         return line
+
+
+def _becomes(by: str) -> bytes:
+    return b"" if by == REFUSED else by.encode()
 
 
 def main() -> None:
@@ -66,18 +83,23 @@ def main() -> None:
     bends, argv = [Bend(*words) for words in json.loads(sys.argv[1])], sys.argv[2:]
     server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.stdin is not None and server.stdout is not None
-    threading.Thread(target=_pump, args=(server.stdin,), daemon=True).start()
+    cut = [re.compile(bend.pattern.encode(), re.DOTALL) for bend in bends if bend.is_client]
+    threading.Thread(target=_pump, args=(server, cut), daemon=True).start()
     _bend(server.stdout, _Bender(bends))
     sys.stdout.flush()
     server.kill()
     os._exit(0)
 
 
-def _pump(to: IO[bytes]) -> None:
+def _pump(server: subprocess.Popen[bytes], cut: list[re.Pattern[bytes]]) -> None:
+    assert server.stdin is not None
     while data := os.read(0, 65536):
-        to.write(data)
-        to.flush()
-    to.close()
+        if any(pattern.search(data) for pattern in cut):
+            server.kill()
+            os._exit(0)
+        server.stdin.write(data)
+        server.stdin.flush()
+    server.stdin.close()
 
 
 def _bend(source: IO[bytes], bender: _Bender) -> None:

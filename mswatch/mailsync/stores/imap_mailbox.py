@@ -58,6 +58,7 @@ HEADER_BYTES = 256 << 10  # of a message are looked at for its own date
 # An upload waits for its answers when so much is under way: that many messages are kept aside.
 WINDOW_MESSAGES, WINDOW_BYTES = 500, 8 << 20
 _Answer = int | NotAdded | None  # to an upload: the new UID; None: it is there, under a UID that is not known
+MOST_REFUSED_READS = 100  # in one reading: a server that refuses more has another reason than bad messages
 EMPTY_SIZE = 2  # of a message with nothing in it: at most the line end that no server takes it without
 MOST_VANISHED = 1_000_000  # more is looked at anew: a server may name numbers that no message ever had
 
@@ -79,6 +80,7 @@ class ImapMailbox(Mailbox):
         self._validity = account.validities.get(own_name, 0)
         self._asked: Inquiry | None = None  # messages that were asked for ahead, and which ones
         self._asked_keys: Set[Key] = frozenset()
+        self._refused_reads = 0  # in this reading
         self._is_known = False  # it was open once, so that it is known which flags it keeps
         self._is_behind = False  # Courier shows what was appended only to who asks whether something is new
 
@@ -213,25 +215,44 @@ class ImapMailbox(Mailbox):
             yield from large
             refused = {each.key for each in large}
             wanted = [key for key in wanted if key not in refused]
-        events = self._messages(wanted)
+        self._refused_reads = 0
+        yield from self._read(wanted)
+
+    def _read(self, wanted: Sequence[Key]) -> Iterator[Message | NotRead]:
+        """Read messages; where the server refuses, halve them: one bad message keeps no other away."""
         asked = set(wanted)
         empty: list[Message] = []
-        for event in events:
-            if isinstance(event, BodyChunk):
-                message = self._streamed(event, events)
-            elif isinstance(event, Fetch) and event.uid is not None and BODY in event.others:
-                message = _gathered(event)
-            else:
-                continue
-            if message.key in asked:  # a server that names others is not believed
-                asked.remove(message.key)
-                if message.exact and not message.size:
-                    empty.append(message)
+        refused: MailboxError | None = None
+        events = self._messages(wanted)
+        try:
+            for event in events:
+                if isinstance(event, BodyChunk):
+                    message = self._streamed(event, events)
+                elif isinstance(event, Fetch) and event.uid is not None and BODY in event.others:
+                    message = _gathered(event)
                 else:
-                    yield message
-            for _ in message.chunks:
-                pass  # what the reader left
+                    continue
+                if message.key in asked:  # a server that names others is not believed
+                    asked.remove(message.key)
+                    if message.exact and not message.size:
+                        empty.append(message)
+                    else:
+                        yield message
+                for _ in message.chunks:
+                    pass  # what the reader left
+        except MailboxError as error:
+            self._refused_reads += 1
+            if self._account.is_over or self._refused_reads > MOST_REFUSED_READS:
+                raise
+            refused = error
         yield from self._empty(empty)
+        left = [key for key in wanted if key in asked] if refused is not None else []
+        if len(wanted) == 1:
+            yield from (NotRead(key, f"message {key.decode()}: {refused}") for key in left)
+        elif left:
+            middle = (len(left) + 1) // 2
+            for half in filter(None, (left[:middle], left[middle:])):
+                yield from self._read(half)
 
     def _empty(self, messages: Sequence[Message]) -> Iterator[Message | NotRead]:
         """Give messages that came without a byte: only those that the server says have none are believed."""
