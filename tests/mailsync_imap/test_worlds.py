@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 LONG = bool(os.environ.get("MSWATCH_LONG"))
 STRIDE = 1 if LONG else 11
-# Worlds are edited as files: what Dovecot remembers of its list would not show a mailbox where a directory was.
+# Worlds are edited as files: what Dovecot remembers of its list shows no mailbox where a directory was.
 NO_LIST_INDEX = "mailbox_list_index = no"
 NO_MARKS = "imap_capability = IMAP4rev1 UIDPLUS"
 
