@@ -10,6 +10,7 @@ now would be copies of each other.  A message that would come has a key with a s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -200,7 +201,9 @@ class DryMailbox(Mailbox):
         return would_be | set(self._mailbox.absent(others) if self._mailbox is not None else others)
 
     def given(self, keys: Collection[Key]) -> Collection[Key]:
-        return self._mailbox.given(keys) if self._mailbox is not None else ()
+        would_be = [key for key in keys if key.startswith(b"*")]
+        real = [key for key in keys if not key.startswith(b"*")]
+        return [*would_be, *(self._mailbox.given(real) if real and self._mailbox is not None else ())]
 
     def headers(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes] | NotRead]:
         added = self._changes.added
@@ -274,9 +277,10 @@ class DryMailbox(Mailbox):
         target = self._store.changes_of(mailbox)
         for key in keys:
             self._changes.take_away(key)
-            target.added[b"*" + key] = (flags[key], headers.get(key, b""))
-            target.moved[b"*" + key] = (self._real, key)
-            yield key, b"*" + key
+            new_key = b"*%b/%b" % (os.fsencode(self._real), key)  # in another mailbox it may be another one's
+            target.added[new_key] = (flags[key], headers.get(key, b""))
+            target.moved[new_key] = (self._real, key)
+            yield key, new_key
 
     def close(self) -> None:
         if self._mailbox:

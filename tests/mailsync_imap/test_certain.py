@@ -9,7 +9,7 @@ import pytest
 
 from mswatch.mailsync.decide import SIDES, Side, other
 from mswatch.mailsync.options import Options
-from tests.mailsync.worlds import World
+from tests.mailsync.worlds import World, acts
 from tests.mailsync_imap.test_worlds import build_with, world_class
 from tests.servers.dovecot import Dovecot
 
@@ -61,6 +61,19 @@ def test_by_size_nothing_is_transferred_nor_lost(world: World) -> None:
     assert names(world) == {"near": ["a", "b"], "far": ["b", "c~a"]}
     _, listening = world.sync(BY_SIZE)
     assert not listening.told
+
+
+def test_a_dry_run_looks_again_at_what_it_would_upload(world: World) -> None:
+    """A trash is synced again after messages were moved to it: what would be uploaded has no UID yet."""
+    options = Options(near_trash="Trash", far_trash="Trash")
+    world.sync(options)
+    world.put("near", "Trash", "e")
+    world.put("far", "Trash", "f")
+    world.delete("near", "INBOX", "b")
+    world.delete("far", "INBOX", "a")
+    foretold = world.dry_run(options)
+    _, listening = world.sync(options)
+    assert acts(foretold) == acts(listening.told)
 
 
 @pytest.mark.parametrize("side", SIDES)
