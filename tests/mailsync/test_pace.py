@@ -54,8 +54,9 @@ def test_what_gets_through_is_bounded(size: int, losses: list[tuple[float, int]]
 @given(st.integers(100, 2000), st.integers(1, 60))
 def test_bite_by_bite_half_of_that(size: int, bite: int) -> None:
     """A stream of small deletions stops at a quarter of the store, and goes on when it was quiet."""
-    pace, now = Pace(**{f"box{number}": size // 10 for number in range(10)}), NOON
-    names, whole = list(pace.held), sum(pace.held.values())
+    boxes = {f"box{number}": size // 10 for number in range(10)}
+    pace, now = Pace(**boxes, untouched=10), NOON
+    names, whole = list(boxes), sum(pace.held.values())
     for step in range(whole):
         now += 1
         name = names[step % 10]
@@ -63,7 +64,7 @@ def test_bite_by_bite_half_of_that(size: int, bite: int) -> None:
             break
     through = whole - sum(pace.held.values())
     assert through <= max(FEW, whole * SHARE / 2)
-    assert pace.lose(now + BURST_S + 1, **{names[0]: 1})
+    assert pace.lose(now + BURST_S + 1, untouched=1)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,15 @@ def bad_uid(world: LyingWorld) -> int:
     """Deliver to the server, and return the UID that the bad message will have."""
     for number in range(COUNT):
         world.put("far", "lists", f"m{number:02}")
+    noticed(world, "lists")
     return 3 + BAD  # there were two; they come in the order of their names
+
+
+def noticed(world: LyingWorld, *mailboxes: str) -> None:
+    """Have the server see what was put into its directories, though it looked at them in this second."""
+    later = time.time() + 5
+    for mailbox in mailboxes:
+        os.utime(world.path("far") / mailbox / "cur", (later, later))
 
 
 def test_a_message_that_is_refused(world: LyingWorld) -> None:
@@ -65,17 +75,19 @@ def test_a_message_that_ends_the_connection(world: LyingWorld) -> None:
     """After some runs all others are there, other mailboxes at once; then it is tried seldom, and told."""
     uid = bad_uid(world)
     world.put("far", "other", "elsewhere")
+    noticed(world, "other")
     world.bends = (Bend(rf"^\* [0-9]+ FETCH \(UID {uid} .*BODY\[\].*", CUT),)
     now = NOON
     for _ in range(10):
         now += 60
         outcome = sync(world, now)
-        assert "elsewhere" in names(world, "near", "other")
+        assert "elsewhere" in names(world, "near", "other"), outcome
         if not outcome.failed:
             break
     assert {f"m{number:02}" for number in range(COUNT)} - names(world, "near") == {f"m{BAD:02}"}
     assert [f"message {uid} failed 3 times" in problem for problem in outcome.problems] == [True]
     world.put("far", "lists", "later")
+    os.utime(world.path("far") / "lists/cur", (time.time() + 60, time.time() + 60))
     outcome = sync(world, now + 60)
     assert not outcome.failed
     assert "later" in names(world, "near")
@@ -108,6 +120,7 @@ def test_an_upload_that_ends_the_connection(world: LyingWorld) -> None:
 def test_flags_that_are_refused(world: LyingWorld) -> None:
     """A mailbox of which only the flags cannot be changed gives its new mail."""
     world.put("far", "lists", "new")
+    noticed(world, "lists")
     world.set("near", "lists", "e", "F")
     world.bends = (Bend(r"^(A[0-9]+) OK Store completed.*", r"\1 NO [NOPERM] read-only\r\n"),)
     outcome = sync(world, NOON)

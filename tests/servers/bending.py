@@ -7,9 +7,11 @@ that begins it is dropped: then all of that response is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -82,24 +84,34 @@ def main() -> None:
     """Be the tunnel."""
     bends, argv = [Bend(*words) for words in json.loads(sys.argv[1])], sys.argv[2:]
     server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdout is not None
     cut = [re.compile(bend.pattern.encode(), re.DOTALL) for bend in bends if bend.is_client]
     threading.Thread(target=_pump, args=(server, cut), daemon=True).start()
-    _bend(server.stdout, _Bender(bends))
-    sys.stdout.flush()
-    server.kill()
+    with contextlib.suppress(OSError):
+        _bend(server.stdout, _Bender(bends))
+    _hang_up()
+    while server.stdout.read(65536):  # it ends by itself: one that is killed may leave locks behind
+        pass
+    server.wait()
     os._exit(0)
+
+
+def _hang_up() -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(1)) as client:
+        client.shutdown(socket.SHUT_RDWR)
 
 
 def _pump(server: subprocess.Popen[bytes], cut: list[re.Pattern[bytes]]) -> None:
     assert server.stdin is not None
-    while data := os.read(0, 65536):
-        if any(pattern.search(data) for pattern in cut):
-            server.kill()
-            os._exit(0)
-        server.stdin.write(data)
-        server.stdin.flush()
-    server.stdin.close()
+    with contextlib.suppress(OSError):
+        while data := os.read(0, 65536):
+            if any(pattern.search(data) for pattern in cut):
+                _hang_up()
+                break
+            server.stdin.write(data)
+            server.stdin.flush()
+    with contextlib.suppress(OSError):
+        server.stdin.close()
 
 
 def _bend(source: IO[bytes], bender: _Bender) -> None:
